@@ -1,0 +1,189 @@
+"""Everything that exists in the local Scaleway, and the clock that moves it.
+
+Objects are plain JSON documents in named tables, keyed by id. Keys that begin with an underscore are the emulator's
+own notes and never leave it. What happens later (a load balancer becomes ready, a deleted one is gone) is written
+down as a due time in the same document store, and takes place when the next request looks: nothing runs in the
+background, so a snapshot or a restart keeps every transition that is under way.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import itertools
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+Document = dict[str, Any]
+Hook = Callable[["World", Document, Document], None]
+"""What a transition does besides setting fields: (world, the object, the transition's data)."""
+
+DEFAULT_PROJECT = "11111111-1111-4111-8111-111111111111"
+"""The project that exists at the start. As at Scaleway, the default project has its organization's id."""
+DEFAULT_ORGANIZATION = DEFAULT_PROJECT
+
+HOOKS: dict[str, Hook] = {}
+
+
+def hook(name: str) -> Callable[[Hook], Hook]:
+    """Register a function that a transition can name, so that due transitions stay plain data."""
+
+    def register(function: Hook) -> Hook:
+        HOOKS[name] = function
+        return function
+
+    return register
+
+
+class World:
+    """Tables of documents, the transitions that are due, and the clock.
+
+    Args:
+        latency: factor on every real delay: 0 settles at once, 1 takes as long as Scaleway does.
+        seed: for the generator behind ids and addresses; None draws one.
+    """
+
+    def __init__(self, latency: float = 0.0, seed: int | None = None) -> None:
+        self.latency = latency
+        self.random = random.Random(seed)
+        self.tables: dict[str, dict[str, Document]] = {}
+        self.changed: set[tuple[str, str]] = set()
+        """(table, id) touched since the last save; the state file writes just these."""
+        self._due: list[tuple[float, int, str, str]] = []
+        self._order = itertools.count()
+
+    # -- clock -------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def timestamp(self, at: float | None = None) -> str:
+        """A time as Scaleway writes it: 2026-07-21T10:18:52.123456Z."""
+        moment = datetime.fromtimestamp(self.now() if at is None else at, UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    # -- documents ---------------------------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        """A random UUID."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def put(self, table: str, document: Document, key: str | None = None) -> Document:
+        """Store a new or changed document under its id (or another key) and return it."""
+        name = key or str(document["id"])
+        self.tables.setdefault(table, {})[name] = document
+        self.changed.add((table, name))
+        return document
+
+    def find(self, table: str, key: str) -> Document | None:
+        """The document of that key, or None. To change it, change it in place and `put` it again."""
+        return self.tables.get(table, {}).get(key)
+
+    def all(self, table: str) -> list[Document]:
+        """Every document of a table, in order of creation."""
+        return list(self.tables.get(table, {}).values())
+
+    def where(self, table: str, **fields: Any) -> Iterator[Document]:
+        """The documents whose top-level fields have these values."""
+        for document in self.all(table):
+            if all(document.get(name) == value for name, value in fields.items()):
+                yield document
+
+    def remove(self, table: str, key: str) -> None:
+        """Forget a document; nothing happens if it is not there."""
+        if self.tables.get(table, {}).pop(key, None) is not None:
+            self.changed.add((table, key))
+
+    # -- transitions -------------------------------------------------------------------------------------------
+
+    def later(
+        self,
+        seconds: float,
+        table: str,
+        key: str,
+        *,
+        set: dict[str, Any] | None = None,
+        remove: bool = False,
+        run: str | None = None,
+        data: Document | None = None,
+    ) -> None:
+        """Note what happens to a document after `seconds` of Scaleway's time (times the latency factor).
+
+        Args:
+            set: top-level fields to set; `updated_at`, where the document has it, is set too.
+            remove: forget the document.
+            run: name of a `hook`, called after `set` with the document and `data`.
+        """
+        at = self.now() + seconds * self.latency
+        due = {
+            "id": self.new_id(),
+            "at": at,
+            "table": table,
+            "key": key,
+            "set": set,
+            "remove": remove,
+            "run": run,
+            "data": data or {},
+        }
+        self.put("_due", due)
+        heapq.heappush(self._due, (at, next(self._order), due["id"], key))
+
+    def pending(self, table: str, key: str) -> bool:
+        """Whether a transition is noted for this document."""
+        return any(due["table"] == table and due["key"] == key for due in self.all("_due"))
+
+    def forget_pending(self, table: str, key: str) -> None:
+        """Drop every transition noted for this document."""
+        for due in self.all("_due"):
+            if due["table"] == table and due["key"] == key:
+                self.remove("_due", due["id"])
+
+    def settle(self) -> None:
+        """Carry out every transition whose time has come. Called before each request is handled."""
+        now = self.now()
+        while self._due and self._due[0][0] <= now:
+            _, _, due_id, _ = heapq.heappop(self._due)
+            due = self.find("_due", due_id)
+            if due is not None:
+                self.remove("_due", due_id)
+                self._happen(due)
+
+    def _happen(self, due: Document) -> None:
+        document = self.find(due["table"], due["key"])
+        if document is None:
+            return
+        if due["set"]:
+            document.update(copy.deepcopy(due["set"]))
+            if "updated_at" in document:
+                document["updated_at"] = self.timestamp(due["at"])
+        self.put(due["table"], document, due["key"])
+        if due["run"]:
+            HOOKS[due["run"]](self, document, due["data"])
+        if due["remove"]:
+            self.remove(due["table"], due["key"])
+
+    # -- the whole ---------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Document:
+        """All tables, as one JSON document."""
+        return copy.deepcopy({"tables": self.tables})
+
+    def restore(self, snapshot: Document) -> None:
+        """Become what `snapshot` says; every document counts as changed."""
+        gone = [(table, key) for table, rows in self.tables.items() for key in rows]
+        self.tables = copy.deepcopy(snapshot["tables"])
+        self._due = []
+        for due in self.all("_due"):
+            heapq.heappush(self._due, (due["at"], next(self._order), due["id"], due["key"]))
+        self.changed.update(gone)
+        self.changed.update((table, key) for table, rows in self.tables.items() for key in rows)
+
+
+def public(document: Document) -> Document:
+    """A copy of a document without the emulator's own notes, to send to a client."""
+    return {key: copy.deepcopy(value) for key, value in document.items() if not key.startswith("_")}
