@@ -54,7 +54,7 @@ class World:
         self.changed: set[tuple[str, str]] = set()
         """(table, id) touched since the last save; the state file writes just these."""
         self._due: list[tuple[float, int, str, str]] = []
-        self._order = itertools.count()
+        self._order: Iterator[int] = itertools.count()
 
     # -- clock -------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class World:
         table: str,
         key: str,
         *,
-        set: dict[str, Any] | None = None,
+        change: Document | None = None,
         remove: bool = False,
         run: str | None = None,
         data: Document | None = None,
@@ -115,9 +115,9 @@ class World:
         """Note what happens to a document after `seconds` of Scaleway's time (times the latency factor).
 
         Args:
-            set: top-level fields to set; `updated_at`, where the document has it, is set too.
+            change: top-level fields to set; `updated_at`, where the document has it, is set too.
             remove: forget the document.
-            run: name of a `hook`, called after `set` with the document and `data`.
+            run: name of a `hook`, called after `change` with the document and `data`.
         """
         at = self.now() + seconds * self.latency
         due = {
@@ -125,7 +125,7 @@ class World:
             "at": at,
             "table": table,
             "key": key,
-            "set": set,
+            "change": change,
             "remove": remove,
             "run": run,
             "data": data or {},
@@ -157,8 +157,8 @@ class World:
         document = self.find(due["table"], due["key"])
         if document is None:
             return
-        if due["set"]:
-            document.update(copy.deepcopy(due["set"]))
+        if due["change"]:
+            document.update(copy.deepcopy(due["change"]))
             if "updated_at" in document:
                 document["updated_at"] = self.timestamp(due["at"])
         self.put(due["table"], document, due["key"])
