@@ -27,6 +27,13 @@ DEFAULT_PROJECT = "11111111-1111-4111-8111-111111111111"
 DEFAULT_ORGANIZATION = DEFAULT_PROJECT
 
 HOOKS: dict[str, Hook] = {}
+SEEDS: list[Callable[[World], None]] = []
+
+
+def seed(function: Callable[[World], None]) -> Callable[[World], None]:
+    """Register a function that puts built-in documents into an empty world."""
+    SEEDS.append(function)
+    return function
 
 
 def hook(name: str) -> Callable[[Hook], Hook]:
@@ -53,7 +60,7 @@ class World:
         self.tables: dict[str, dict[str, Document]] = {}
         self.changed: set[tuple[str, str]] = set()
         """(table, id) touched since the last save; the state file writes just these."""
-        self._due: list[tuple[float, int, str, str]] = []
+        self._due: list[tuple[float, int, str]] = []
         self._order: Iterator[int] = itertools.count()
 
     # -- clock -------------------------------------------------------------------------------------------------
@@ -120,7 +127,7 @@ class World:
             run: name of a `hook`, called after `change` with the document and `data`.
         """
         at = self.now() + seconds * self.latency
-        due = {
+        due: Document = {
             "id": self.new_id(),
             "at": at,
             "table": table,
@@ -131,7 +138,11 @@ class World:
             "data": data or {},
         }
         self.put("_due", due)
-        heapq.heappush(self._due, (at, next(self._order), due["id"], key))
+        self._queue(due)
+
+    def _queue(self, due: Document) -> None:
+        entry: tuple[float, int, str] = (due["at"], next(self._order), due["id"])
+        heapq.heappush(self._due, entry)
 
     def pending(self, table: str, key: str) -> bool:
         """Whether a transition is noted for this document."""
@@ -147,7 +158,7 @@ class World:
         """Carry out every transition whose time has come. Called before each request is handled."""
         now = self.now()
         while self._due and self._due[0][0] <= now:
-            _, _, due_id, _ = heapq.heappop(self._due)
+            _, _, due_id = heapq.heappop(self._due)
             due = self.find("_due", due_id)
             if due is not None:
                 self.remove("_due", due_id)
@@ -169,6 +180,11 @@ class World:
 
     # -- the whole ---------------------------------------------------------------------------------------------
 
+    def sow(self) -> None:
+        """Put the built-in documents in: what an organization has before anything is made in it."""
+        for function in SEEDS:
+            function(self)
+
     def snapshot(self) -> Document:
         """All tables, as one JSON document."""
         return copy.deepcopy({"tables": self.tables})
@@ -179,7 +195,7 @@ class World:
         self.tables = copy.deepcopy(snapshot["tables"])
         self._due = []
         for due in self.all("_due"):
-            heapq.heappush(self._due, (due["at"], next(self._order), due["id"], due["key"]))
+            self._queue(due)
         self.changed.update(gone)
         self.changed.update((table, key) for table, rows in self.tables.items() for key in rows)
 
