@@ -1,0 +1,10 @@
+"""VPC v2: VPCs, private networks, routes, access control lists, connectors and ingress rules."""
+
+from __future__ import annotations
+
+from emulator.products.vpc import private_networks, subnets, vpcs
+from emulator.products.vpc.api import product
+
+PRODUCTS = [product]
+
+__all__ = ["PRODUCTS", "private_networks", "subnets", "vpcs"]
