@@ -1,0 +1,1 @@
+"""How people, CI and other programs start and talk to the engine."""
