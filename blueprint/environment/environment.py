@@ -1,0 +1,87 @@
+"""The environment file as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from blueprint.environment.base import Section
+from blueprint.environment.buckets import Bucket
+from blueprint.environment.dns import Zone
+from blueprint.environment.iam import Application, SshPublicKey
+from blueprint.environment.llm import Llm
+from blueprint.environment.load_balancer import LoadBalancer
+from blueprint.environment.monitoring import Monitoring
+from blueprint.environment.network import PrivateNetwork, SecurityGroup
+from blueprint.environment.nodes import NodeRole
+from blueprint.environment.postgresql import Postgresql
+from blueprint.environment.redis import Redis
+from blueprint.environment.scalars import DomainKey, Hostname, Label, Matching
+from blueprint.environment.schedules import Schedules
+from blueprint.environment.secrets import Secret
+from blueprint.environment.sqs import Sqs
+from blueprint.names import Names
+
+
+class Environment(Section):
+    """An environment: what its file says and what follows from it."""
+
+    org: Annotated[
+        str, Matching("[a-z][a-z0-9-]*[a-z0-9]", "lower-case letters, digits and hyphens, a letter first", limit=20)
+    ]
+    """The organisation, first part of most names."""
+    env: Annotated[str, Matching("[a-z][a-z0-9]*", "lower-case letters and digits, a letter first", limit=12)]
+    """The environment, second part of every name; also the name of the file."""
+    region: Annotated[str, Matching("[a-z]{2}-[a-z]{3}", "a Scaleway region, such as fr-par")] = "fr-par"
+    """Scaleway region."""
+    zone: Annotated[str, Matching("[a-z]{2}-[a-z]{3}-[1-9]", "a Scaleway zone, such as fr-par-1")] = "fr-par-1"
+    """Scaleway zone, in the region."""
+    production: bool = False
+    """Whether every change has to be confirmed by typing the environment's name."""
+    allow_destroy: list[
+        Annotated[
+            str, Matching(r"[a-z_]+\..+", "<kind>.<name>, such as bucket.equitya-prod-files or database.*", limit=200)
+        ]
+    ] = Field(default=[])
+    """Protected objects that may be deleted or replaced, by resource key; * stands for anything within a kind."""
+
+    network: PrivateNetwork
+    """VPC, private network, public gateway, network ACL."""
+    ssh_keys: dict[Label, SshPublicKey] = Field(default={})
+    """Public keys that may log in to nodes and through the bastion, by name."""
+    security_groups: dict[Label, SecurityGroup] = Field(default={"backend": SecurityGroup()})
+    """Security groups, by name; one named backend that drops what comes in if left out."""
+    nodes: dict[Label, NodeRole] = Field(default={})
+    """Instances, by role."""
+    load_balancer: LoadBalancer | None = None
+    """Public load balancer; none if left out."""
+    postgresql: Postgresql | None = None
+    """Managed PostgreSQL; none if left out."""
+    redis: Redis | None = None
+    """Managed Redis; none if left out."""
+    buckets: dict[DomainKey, Bucket] = Field(default={}, max_length=100)
+    """Buckets, by "<domain>/<what>". Scaleway allows 100 an organisation."""
+    sqs: Sqs | None = None
+    """Queues and their credentials; SQS stays off if left out."""
+    dns: dict[Hostname, Zone] = Field(default={})
+    """DNS zones, by name."""
+    applications: dict[Label, Application] = Field(default={}, max_length=100)
+    """IAM applications, by name."""
+    secrets: dict[Label, Secret] = Field(default={})
+    """Secrets, by name, besides those that the engine makes."""
+    monitoring: Monitoring | None = None
+    """Cockpit; untouched if left out."""
+    llm: Llm | None = None
+    """LLM routing table; none if left out."""
+    schedules: Schedules = Schedules()
+    """What happens by the clock."""
+
+    @property
+    def names(self) -> Names:
+        """The names of the environment's objects."""
+        return Names(self.org, self.env)
+
+    def node_names(self, role: str) -> list[str]:
+        """Names of the nodes of a role, in order."""
+        return [self.names.node(role, index) for index in range(1, self.nodes[role].count + 1)]
