@@ -1,4 +1,4 @@
-"""IPAM v1: the addresses of private networks, whoever holds them.
+"""Addresses of private networks, whoever holds them.
 
 Instances, load balancers, databases and gateways take their private addresses here with `book` and give them back with
 `release_of`. An address that a user booked for himself (`_reserved`) outlives the resource that it is attached to; both
@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from emulator.errors import ApiError, already_exists, invalid_arguments, not_found
+from emulator.errors import already_exists, invalid_arguments, not_found, precondition_failed
 from emulator.world import Document, World
 
 IPS = "ipam.ips"
@@ -19,6 +19,9 @@ NETWORKS = "vpc.private_networks"
 
 FIRST_HOST = 2
 """The first two addresses of a subnet are the network's and the DHCP server's."""
+
+HIDDEN = 1.0
+"""Seconds for which a list may not show the address of a new attachment (Scaleway latencies, 2)."""
 
 LONGEST_DETACH = 35.0
 """Seconds for which a private network may refuse its deletion after the last detachment (Scaleway latencies, 2)."""
@@ -82,6 +85,7 @@ def book(
             "zone": zonal,
             "_private_network_id": private_network_id,
             "_reserved": False,
+            "_listed_at": world.now() + (HIDDEN * world.latency if resource else 0.0),
         },
     )
 
@@ -114,12 +118,12 @@ def in_network(world: World, private_network_id: str) -> Iterator[Document]:
 
 
 def attach(world: World, ip_id: str, resource: Document) -> Document:
-    """Attach a reserved address to a resource; 404 if it is not there, 409 if somebody else holds it."""
+    """Attach a reserved address to a resource; 404 if it is not there, 412 if somebody else holds it."""
     ip = world.find(IPS, ip_id)
     if ip is None:
         raise not_found("ip", ip_id)
     if ip["resource"] is not None and ip["resource"]["id"] != resource["id"]:
-        raise already_exists("ip", ip_id, "IP is already attached to a resource")
+        raise precondition_failed("resource_still_in_use", "IP is already attached to a resource")
     ip.update(resource=resource, updated_at=world.timestamp())
     return world.put(IPS, ip)
 
@@ -170,7 +174,7 @@ def _pick(world: World, subnet: Document, wanted: str | None) -> str:
     for number in range(FIRST_HOST, network.num_addresses - 1):
         if str(network[number]) not in taken:
             return str(network[number])
-    raise ApiError(412, {"message": "no address is left in the subnet", "type": "precondition_failed"})
+    raise precondition_failed("resource_not_usable", "No address is left in the subnet")
 
 
 def _checked(network: Network, wanted: str, taken: set[str]) -> str:
@@ -183,6 +187,3 @@ def _checked(network: Network, wanted: str, taken: set[str]) -> str:
     if str(address) in taken:
         raise already_exists("ip", "", f"address {address} is already booked")
     return str(address)
-
-
-PRODUCTS: list[Any] = []

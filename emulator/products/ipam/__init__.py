@@ -1,0 +1,37 @@
+"""IPAM v1. Other products book and release their private addresses with the functions of this package."""
+
+from __future__ import annotations
+
+from emulator.products.ipam.addresses import (
+    IPS,
+    NETWORKS,
+    attach,
+    book,
+    detach,
+    held,
+    host,
+    in_network,
+    mac_address,
+    release,
+    release_of,
+    subnet_of,
+)
+from emulator.products.ipam.operations import product
+
+PRODUCTS = [product]
+
+__all__ = [
+    "IPS",
+    "NETWORKS",
+    "PRODUCTS",
+    "attach",
+    "book",
+    "detach",
+    "held",
+    "host",
+    "in_network",
+    "mac_address",
+    "release",
+    "release_of",
+    "subnet_of",
+]
