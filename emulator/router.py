@@ -13,7 +13,9 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._index: dict[tuple[str, int, str], list[Route]] = defaultdict(list)
+        self._products: set[str] = set()
         for route in routes:
+            self._products.add(route.template.split("/")[1])
             self._index[self._key(route.method, route.template)].append(route)
         for found in self._index.values():
             # A literal segment beats a parameter: /servers/{id} must not take /servers/products.
@@ -30,3 +32,7 @@ class Router:
             if match := route.pattern.fullmatch(path):
                 return route, match.groupdict()
         return None
+
+    def serves(self, path: str) -> bool:
+        """Whether the path is below a product that there is."""
+        return path.split("/")[1] in self._products

@@ -100,6 +100,7 @@ class Route:
     Attributes:
         call_ms: median duration of the real call in ms; None takes the method's own (GET 82, others 283;
             Scaleway latencies, section 3).
+        resource: how a refusal for want of permission names what the route is about: "vpc", "cockpit", ...
     """
 
     method: str
@@ -108,10 +109,11 @@ class Route:
     handler: Handler
     product: str
     call_ms: float | None
+    resource: str
 
     @property
     def operation(self) -> str:
-        """"METHOD /template"."""
+        """METHOD, a space and the template."""
         return f"{self.method} {self.template}"
 
 
@@ -121,20 +123,24 @@ class Product:
     Args:
         name: as in operation counts: "vpc", "lb", ...
         prefix: the path that all routes share, with parameters in braces.
+        resource: what a 403 names; None takes the last word of the path, in the singular.
     """
 
-    def __init__(self, name: str, prefix: str) -> None:
+    def __init__(self, name: str, prefix: str, resource: str | None = None) -> None:
         self.name = name
         self.prefix = prefix
+        self.resource = resource
         self.routes: list[Route] = []
 
     def route(self, method: str, path: str, call_ms: float | None = None) -> Callable[[Handler], Handler]:
         """Register a handler for a method and a path below the prefix. `{name}` matches one segment."""
         template = self.prefix + path
+        words = [word for word in template.split("/") if word and not word.startswith("{")]
+        resource = self.resource or words[-1].removesuffix("s").replace("-", "_")
         pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template)) + r"/?")
 
         def register(handler: Handler) -> Handler:
-            self.routes.append(Route(method, template, pattern, handler, self.name, call_ms))
+            self.routes.append(Route(method, template, pattern, handler, self.name, call_ms, resource))
             return handler
 
         return register

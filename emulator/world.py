@@ -58,9 +58,12 @@ class World:
         self.latency = latency
         self.random = random.Random(seed)
         self.tables: dict[str, dict[str, Document]] = {}
-        self.changed: set[tuple[str, str]] = set()
-        """(table, id) touched since the last save; the state file writes just these."""
+        self.changed: dict[tuple[str, str], None] = {}
+        """(table, key) touched by the current request, in order: what the state file writes, what a fault strikes."""
+        self.built_in: set[tuple[str, str]] = set()
+        """What `sow` put in."""
         self._due: list[tuple[float, int, str]] = []
+        self._noted: dict[tuple[str, str], set[str]] = {}
         self._order: Iterator[int] = itertools.count()
 
     # -- clock -------------------------------------------------------------------------------------------------
@@ -84,7 +87,7 @@ class World:
         """Store a new or changed document under its id (or another key) and return it."""
         name = key or str(document["id"])
         self.tables.setdefault(table, {})[name] = document
-        self.changed.add((table, name))
+        self.changed[table, name] = None
         return document
 
     def find(self, table: str, key: str) -> Document | None:
@@ -103,8 +106,12 @@ class World:
 
     def remove(self, table: str, key: str) -> None:
         """Forget a document; nothing happens if it is not there."""
-        if self.tables.get(table, {}).pop(key, None) is not None:
-            self.changed.add((table, key))
+        document = self.tables.get(table, {}).pop(key, None)
+        if document is None:
+            return
+        self.changed[table, key] = None
+        if table == "_due":
+            self._noted[document["table"], document["key"]].discard(key)
 
     # -- transitions -------------------------------------------------------------------------------------------
 
@@ -143,16 +150,16 @@ class World:
     def _queue(self, due: Document) -> None:
         entry: tuple[float, int, str] = (due["at"], next(self._order), due["id"])
         heapq.heappush(self._due, entry)
+        self._noted.setdefault((due["table"], due["key"]), set()).add(due["id"])
 
     def pending(self, table: str, key: str) -> bool:
         """Whether a transition is noted for this document."""
-        return any(due["table"] == table and due["key"] == key for due in self.all("_due"))
+        return bool(self._noted.get((table, key)))
 
     def forget_pending(self, table: str, key: str) -> None:
         """Drop every transition noted for this document."""
-        for due in self.all("_due"):
-            if due["table"] == table and due["key"] == key:
-                self.remove("_due", due["id"])
+        for due_id in sorted(self._noted.get((table, key), ())):
+            self.remove("_due", due_id)
 
     def settle(self) -> None:
         """Carry out every transition whose time has come. Called before each request is handled."""
@@ -184,20 +191,23 @@ class World:
         """Put the built-in documents in: what an organization has before anything is made in it."""
         for function in SEEDS:
             function(self)
+        self.built_in = {(table, key) for table, rows in self.tables.items() for key in rows}
 
     def snapshot(self) -> Document:
         """All tables, as one JSON document."""
-        return copy.deepcopy({"tables": self.tables})
+        built_in = sorted(list(entry) for entry in self.built_in)
+        return copy.deepcopy({"tables": self.tables, "built_in": built_in})
 
     def restore(self, snapshot: Document) -> None:
         """Become what `snapshot` says; every document counts as changed."""
-        gone = [(table, key) for table, rows in self.tables.items() for key in rows]
+        self.changed.update(((table, key), None) for table, rows in self.tables.items() for key in rows)
         self.tables = copy.deepcopy(snapshot["tables"])
+        self.built_in = {(table, key) for table, key in snapshot.get("built_in", [])}
         self._due = []
+        self._noted = {}
         for due in self.all("_due"):
             self._queue(due)
-        self.changed.update(gone)
-        self.changed.update((table, key) for table, rows in self.tables.items() for key in rows)
+        self.changed.update(((table, key), None) for table, rows in self.tables.items() for key in rows)
 
 
 def public(document: Document) -> Document:

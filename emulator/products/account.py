@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.errors import permissions_denied
+from emulator.auth import open_window
+from emulator.errors import invalid_arguments, permissions_denied, precondition_failed, quotas_exceeded
 from emulator.paging import matching, page
 from emulator.routing import Answer, Call, Product
 from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT, Document, World, public, seed
@@ -10,24 +11,18 @@ from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT, Document, Worl
 PROJECTS = Product("account", "/account/v3/projects")
 PRODUCTS = [PROJECTS]
 
+QUOTA = 25
+"""Projects of one organization, the default one apart (recorded: UsrProjectsWidth)."""
 
-@seed
-def default_project(world: World) -> None:
-    """Every organization has a project of its own id."""
-    now = world.timestamp()
-    world.put("account.projects", _project(world, DEFAULT_PROJECT, "default", "", now))
+DELETED_WITH_PROJECT = ("iam.", "cockpit.", "block.snapshots", "mnq.")
+"""What does not stop a project from being deleted: recorded projects went although they held such objects."""
 
-
-def _project(world: World, key: str, name: str, description: str, now: str) -> Document:
-    return {
-        "id": key,
-        "name": name,
-        "organization_id": DEFAULT_ORGANIZATION,
-        "created_at": now,
-        "updated_at": now,
-        "description": description,
-        "qualification": {"architecture_type": "unknown_architecture_type"},
-    }
+ORDERS = {
+    "created_at_asc": ("created_at", False),
+    "created_at_desc": ("created_at", True),
+    "name_asc": ("name", False),
+    "name_desc": ("name", True),
+}
 
 
 def organization_of(world: World, project_id: str) -> str:
@@ -42,38 +37,96 @@ def organization_of(world: World, project_id: str) -> str:
     return str(found["organization_id"])
 
 
+@seed
+def default_project(world: World) -> None:
+    """Every organization has a project of its own id."""
+    world.put("account.projects", _new(world, DEFAULT_PROJECT, "default", ""))
+
+
+def _new(world: World, key: str, name: str, description: str) -> Document:
+    now = world.timestamp()
+    return {
+        "id": key,
+        "name": name,
+        "organization_id": DEFAULT_ORGANIZATION,
+        "created_at": now,
+        "updated_at": now,
+        "description": description,
+        "qualification": {"architecture_type": "unknown_architecture_type"},
+    }
+
+
 @PROJECTS.post("", call_ms=578)
 def create_project(call: Call) -> Answer:
-    """Make a project."""
-    document = _project(
-        call.world,
-        call.world.new_id(),
-        call.body.get("name") or f"prj-{call.world.new_id()[:8]}",
-        call.body.get("description") or "",
-        call.world.timestamp(),
-    )
+    """Make a project; the permissions on it flap for a while."""
+    own = [document for document in call.world.all("account.projects") if document["id"] != DEFAULT_PROJECT]
+    if len(own) >= QUOTA:
+        raise quotas_exceeded("UsrProjectsWidth", QUOTA, len(own))
+    name = call.body.get("name") or f"prj-{call.world.new_id()[:8]}"
+    _refuse_taken(call, name)
+    document = _new(call.world, call.world.new_id(), name, call.body.get("description") or "")
+    open_window(call.world, document)
     call.world.put("account.projects", document)
     return {**public(document), "qualification": None}
 
 
 @PROJECTS.get("", call_ms=1058)
 def list_projects(call: Call) -> Answer:
-    """Projects by name, organization or ids."""
+    """Projects by name (exactly), organization or ids."""
     found = matching(call, call.world.all("account.projects"), names="exact")
     if ids := call.args("project_ids"):
         found = [document for document in found if document["id"] in ids]
+    field, reverse = ORDERS.get(call.arg("order_by") or "", ORDERS["created_at_asc"])
+    found.sort(key=lambda document: str(document[field]), reverse=reverse)
     return page(call, found, "projects")
 
 
 @PROJECTS.get("/{project_id}", call_ms=209)
 def get_project(call: Call) -> Answer:
     """One project."""
-    return public(call.require("account.projects", call.params["project_id"], "project_id"))
+    return public(_project(call))
+
+
+@PROJECTS.patch("/{project_id}")
+def update_project(call: Call) -> Answer:
+    """Change name and description."""
+    document = _project(call)
+    if (name := call.body.get("name")) and name != document["name"]:
+        _refuse_taken(call, name)
+        document["name"] = name
+    if call.body.get("description") is not None:
+        document["description"] = call.body["description"]
+    document["updated_at"] = call.world.timestamp()
+    return public(call.world.put("account.projects", document))
 
 
 @PROJECTS.delete("/{project_id}", call_ms=1604)
 def delete_project(call: Call) -> Answer:
-    """Remove an empty project."""
-    call.require("account.projects", call.params["project_id"], "project_id")
-    call.world.remove("account.projects", call.params["project_id"])
+    """Remove a project that holds nothing; what Scaleway made in it by itself goes with it."""
+    project_id = _project(call)["id"]
+    if project_id == DEFAULT_PROJECT:
+        raise precondition_failed("resource_not_usable", "the default project cannot be deleted")
+    doomed = []
+    for table, rows in call.world.tables.items():
+        for key, document in rows.items():
+            if table == "account.projects" or project_id not in (document.get("project_id"), document.get("project")):
+                continue
+            default = document.get("is_default") is True or document.get("project_default") is True
+            if default:
+                doomed.append((table, key))
+            elif not (table.startswith(("_", *DELETED_WITH_PROJECT)) or document.get("deletion_requested_at")):
+                raise precondition_failed("resource_still_in_use", f"project still has resources: {table} {key}")
+    for table, key in doomed:
+        call.world.remove(table, key)
+    call.world.remove("account.projects", project_id)
+    call.world.put("_account.deleted_projects", {"id": project_id})
     return None
+
+
+def _project(call: Call) -> Document:
+    return call.require("account.projects", call.params["project_id"], "project_id")
+
+
+def _refuse_taken(call: Call, name: str) -> None:
+    if any(call.world.where("account.projects", name=name)):
+        raise invalid_arguments(("name", "constraint", "project name must be unique in the organization"))
