@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from emulator.products.vpc import acl, peering, private_networks, routes, subnets, vpcs
+from emulator.products.vpc import acl, object_storage, peering, private_networks, routes, subnets, vpcs
 from emulator.products.vpc.api import product
 
 PRODUCTS = [product]
 
-__all__ = ["PRODUCTS", "acl", "peering", "private_networks", "routes", "subnets", "vpcs"]
+__all__ = ["PRODUCTS", "acl", "object_storage", "peering", "private_networks", "routes", "subnets", "vpcs"]

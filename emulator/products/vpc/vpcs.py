@@ -24,6 +24,7 @@ from emulator.routing import Answer, Call
 from emulator.world import DEFAULT_PROJECT, Document, World, public, seed
 
 REGIONS = ("fr-par", "nl-ams", "pl-waw", "it-mil")
+NEWEST_FIELDS = ("s3_integration_enabled", "transitivity_enabled")
 
 
 @seed
@@ -71,10 +72,10 @@ def _vpc(call: Call) -> Document:
     return require(call, VPCS, call.params["vpc_id"], "vpc")
 
 
-def _switched(call: Call, field: str, value: bool) -> Answer:
+def _switched(call: Call, field: str) -> Document:
     vpc = _vpc(call)
-    if vpc[field] is not value:
-        vpc[field] = value
+    if not vpc[field]:
+        vpc[field] = True
         updated(call, VPCS, vpc)
     return show(call.world, vpc)
 
@@ -134,10 +135,11 @@ def delete_vpc(call: Call) -> Answer:
 @product.post("/vpcs/{vpc_id}/enable-routing")
 def enable_routing(call: Call) -> Answer:
     """EnableRouting."""
-    return _switched(call, "routing_enabled", True)
+    return _switched(call, "routing_enabled")
 
 
 @product.post("/vpcs/{vpc_id}/enable-custom-routes-propagation", call_ms=44)
 def enable_custom_routes_propagation(call: Call) -> Answer:
-    """EnableCustomRoutesPropagation."""
-    return _switched(call, "custom_routes_propagation_enabled", True)
+    """EnableCustomRoutesPropagation: its recorded answers lack the two newest fields of a VPC."""
+    vpc = _switched(call, "custom_routes_propagation_enabled")
+    return {name: value for name, value in vpc.items() if name not in NEWEST_FIELDS}
