@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote
 
 from aiohttp import web
 
-from emulator import control, dataplane, faults, pace
+from emulator import control, faults, pace
 from emulator.auth import authenticate, authorize, hide_orphans
 from emulator.errors import ApiError, denied_authentication, invalid_arguments
 from emulator.products import load_products
@@ -53,7 +53,7 @@ class Emulator:
         self.world = World(latency, seed)
         self.log = RequestLog()
         self.faults = faults.Faults()
-        self.planes: dict[str, dataplane.Endpoint] = {}
+        self.planes: dict[str, Any] = {}
         self.url = ""
         self._control = control.Control(self)
         self._state = StateFile(state) if state else None
@@ -79,45 +79,38 @@ class Emulator:
             await self._runner.cleanup()
             raise PortInUseError(f"port {port} of {HOST} cannot be opened: {error.strerror}") from error
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
-        self.planes = await dataplane.start_all(self.world, self.log, self.faults)
-        if self._state:
-            for name, plane in self.planes.items():
-                if (state := self._state.load_plane(name)) is not None:
-                    await plane.restore(state)
+        try:
+            from emulator import dataplane
+        except ImportError:
+            return
+        self.planes = await dataplane.start_all(self.world, self.log, self.faults, near=port, changed=self._save)
 
     async def stop(self) -> None:
         """Close the ports and write what is not written yet."""
         if self._runner:
             await self._runner.cleanup()
-        for name, plane in self.planes.items():
-            if self._state and (state := await plane.snapshot()) is not None:
-                self._state.save_plane(name, state)
+        for plane in self.planes.values():
             await plane.stop()
         if self._state:
             self._state.save(self.world)
             self._state.close()
 
-    async def reset(self) -> None:
+    def reset(self) -> None:
         """Back to an empty world: no objects, no faults, no log."""
         self.world.restore({"tables": {}})
         self.world.sow()
         self.log.clear()
         self.faults.clear()
-        for plane in self.planes.values():
-            await plane.reset()
         self._save()
 
-    async def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything that exists, as JSON for `restore`."""
         self.world.settle()
-        planes = {name: await plane.snapshot() for name, plane in self.planes.items()}
-        return {"world": self.world.snapshot(), "planes": planes}
+        return {"world": self.world.snapshot()}
 
-    async def restore(self, snapshot: dict[str, Any]) -> None:
+    def restore(self, snapshot: dict[str, Any]) -> None:
         """Become what a snapshot says."""
         self.world.restore(snapshot["world"])
-        for name, plane in self.planes.items():
-            await plane.restore(snapshot.get("planes", {}).get(name))
         self._save()
 
     def endpoints(self) -> dict[str, Any]:
@@ -148,7 +141,7 @@ class Emulator:
         raw = await request.content.read()
         path = unquote(request.rel_url.raw_path)
         if path.startswith(control.PREFIX):
-            return respond(await self._controlled(request, path, raw))
+            return respond(self._controlled(request, path, raw))
         started = time.perf_counter()
         found = self.router.find(request.method, path)
         operation = found[0].operation if found else f"{request.method} {path}"
@@ -224,10 +217,10 @@ class Emulator:
             return Reply({"message": "upstream request timeout"}, fault.status) if fault.status else None
         return as_reply(answer)
 
-    async def _controlled(self, request: web.BaseRequest, path: str, raw: bytes) -> Reply:
+    def _controlled(self, request: web.BaseRequest, path: str, raw: bytes) -> Reply:
         query = parse_qs(request.rel_url.raw_query_string, keep_blank_values=True)
         try:
-            return as_reply(await self._control.answer(request.method, path, query, parse(raw, "")))
+            return as_reply(self._control.answer(request.method, path, query, parse(raw, "")))
         except ApiError as error:
             return Reply(error.body, error.status)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.errors import ApiError, invalid_arguments
@@ -24,7 +24,7 @@ class Control:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._operations: dict[tuple[str, str], Callable[[Query, Document], Awaitable[Answer]]] = {
+        self._operations: dict[tuple[str, str], Callable[[Query, Document], Answer]] = {
             ("POST", "reset"): self._reset,
             ("GET", "snapshot"): self._snapshot,
             ("PUT", "snapshot"): self._restore,
@@ -39,7 +39,7 @@ class Control:
             ("PUT", "latency"): self._set_latency,
         }
 
-    async def answer(self, method: str, path: str, query: Query, body: Document) -> Answer:
+    def answer(self, method: str, path: str, query: Query, body: Document) -> Answer:
         """Carry out the operation.
 
         Raises:
@@ -49,22 +49,22 @@ class Control:
         if operation is None:
             names = ", ".join(f"{verb} {PREFIX}{name}" for verb, name in self._operations)
             raise ApiError(404, {"message": f"no such operation; there are: {names}"})
-        return await operation(query, body)
+        return operation(query, body)
 
-    async def _reset(self, query: Query, body: Document) -> Answer:
-        await self._emulator.reset()
+    def _reset(self, query: Query, body: Document) -> Answer:
+        self._emulator.reset()
         return None
 
-    async def _snapshot(self, query: Query, body: Document) -> Answer:
-        return await self._emulator.snapshot()
+    def _snapshot(self, query: Query, body: Document) -> Answer:
+        return self._emulator.snapshot()
 
-    async def _restore(self, query: Query, body: Document) -> Answer:
+    def _restore(self, query: Query, body: Document) -> Answer:
         if not isinstance(body.get("world"), dict) or "tables" not in body["world"]:
             raise invalid_arguments(("world", "required", "must be the answer of GET /_emulator/snapshot"))
-        await self._emulator.restore(body)
+        self._emulator.restore(body)
         return None
 
-    async def _resources(self, query: Query, body: Document) -> Answer:
+    def _resources(self, query: Query, body: Document) -> Answer:
         """What exists by kind; built-in objects and those scheduled for deletion only with `?all=true`."""
         world = self._emulator.world
         world.settle()
@@ -80,40 +80,36 @@ class Control:
                 )
                 if everything or not (default or leaving):
                     kinds.setdefault(table, []).append(_summary(key, document, default, leaving))
-        for plane in self._emulator.planes.values():
-            for kind, found in plane.resources().items():
-                if found:
-                    kinds.setdefault(kind, []).extend(found)
         return {kind: {"count": len(items), "items": items} for kind, items in sorted(kinds.items())}
 
-    async def _requests(self, query: Query, body: Document) -> Answer:
+    def _requests(self, query: Query, body: Document) -> Answer:
         last = query.get("last", ["100"])[0]
         if not last.isdigit():
             raise invalid_arguments(("last", "format", "must be a whole number"))
         return self._emulator.log.show(int(last))
 
-    async def _forget_requests(self, query: Query, body: Document) -> Answer:
+    def _forget_requests(self, query: Query, body: Document) -> Answer:
         self._emulator.log.clear()
         return None
 
-    async def _faults(self, query: Query, body: Document) -> Answer:
+    def _faults(self, query: Query, body: Document) -> Answer:
         return self._emulator.faults.show()
 
-    async def _replace_faults(self, query: Query, body: Document) -> Answer:
+    def _replace_faults(self, query: Query, body: Document) -> Answer:
         self._emulator.faults.replace(body)
         return self._emulator.faults.show()
 
-    async def _clear_faults(self, query: Query, body: Document) -> Answer:
+    def _clear_faults(self, query: Query, body: Document) -> Answer:
         self._emulator.faults.clear()
         return None
 
-    async def _endpoints(self, query: Query, body: Document) -> Answer:
+    def _endpoints(self, query: Query, body: Document) -> Answer:
         return self._emulator.endpoints()
 
-    async def _latency(self, query: Query, body: Document) -> Answer:
+    def _latency(self, query: Query, body: Document) -> Answer:
         return {"factor": self._emulator.world.latency}
 
-    async def _set_latency(self, query: Query, body: Document) -> Answer:
+    def _set_latency(self, query: Query, body: Document) -> Answer:
         factor = body.get("factor")
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor < 0:
             raise invalid_arguments(("factor", "constraint", "must be a number, 0 or more"))

@@ -17,7 +17,6 @@ CREATE TABLE IF NOT EXISTS documents (
     body TEXT NOT NULL,
     UNIQUE (name, key)
 );
-CREATE TABLE IF NOT EXISTS planes (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
 
 
@@ -70,15 +69,6 @@ class StateFile:
                     (table, key, json.dumps(document, separators=(",", ":"))),
                 )
         self._db.execute("COMMIT")
-
-    def load_plane(self, name: str) -> Any:
-        """The state of a data plane; None if there is none."""
-        row = self._db.execute("SELECT body FROM planes WHERE name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
-
-    def save_plane(self, name: str, state: Any) -> None:
-        """Write the state of a data plane."""
-        self._db.execute("INSERT OR REPLACE INTO planes (name, body) VALUES (?, ?)", (name, json.dumps(state)))
 
     def close(self) -> None:
         """Close the file."""
