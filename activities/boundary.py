@@ -1,0 +1,105 @@
+"""What surrounds every activity: it shows that it lives, fails in our own words, and lets no secret out."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.secret_store import watch_for_secrets
+from blueprint.errors import EngineError, NotReady
+
+HEARTBEAT_SECONDS = 1.0
+"""Between two signs of life; with the time-out of a few seconds, a killed worker's step is taken over soon."""
+
+_BENIGN = ApplicationErrorCategory.BENIGN
+"""An expected answer: counted neither as an error in metrics nor as a warning in logs."""
+
+log = logging.getLogger(__name__)
+
+
+class Boundary(Interceptor):
+    """Put around every activity of a worker.
+
+    Args:
+        pace: factor on the pauses between attempts.
+    """
+
+    def __init__(self, pace: float = 1.0) -> None:
+        self._pace = pace
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the worker for each activity."""
+        return _Inbound(next, self._pace)
+
+
+class _Inbound(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, pace: float) -> None:
+        super().__init__(next)
+        self._pace = pace
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        secrets = watch_for_secrets()
+        stop = _beat_until_stopped()
+        try:
+            return await super().execute_activity(input)
+        except EngineError as error:
+            raise _as_failure(error, secrets, self._pace) from None
+        except Exception as error:
+            # Anything may stand in the text of an unforeseen error, a password too: it goes to no history.
+            log.exception("activity %s failed unexpectedly", activity.info().activity_type)
+            text = f"{type(error).__name__} in {activity.info().activity_type}; the worker's log has the details"
+            raise ApplicationError(text, type="unexpected", non_retryable=True) from None
+        finally:
+            stop.set()
+
+
+def _beat_until_stopped() -> threading.Event:
+    """Send heartbeats from a thread of their own, since a blocking call cannot."""
+    stop = threading.Event()
+    if activity.info().heartbeat_timeout is None:
+        return stop
+    context = contextvars.copy_context()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            context.run(activity.heartbeat)
+
+    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+    return stop
+
+
+def attempt_may_have_happened() -> bool:
+    """Whether an earlier attempt of this activity, or a run before it, may have done what this one is about to do."""
+    return activity.info().attempt > 1
+
+
+def _as_failure(error: EngineError, secrets: set[str], pace: float) -> ApplicationError:
+    """The failure that Temporal records: retryable for as long as the error's class has patience."""
+    info = activity.info()
+    waited = (activity.info().started_time - info.scheduled_time).total_seconds()
+    pause = min(error.pause * 2 ** (info.attempt - 1), error.longest_pause) * pace
+    if isinstance(error, NotReady) and error.next_pause is not None:
+        pause = error.next_pause
+    exhausted = waited > error.patience
+    text = str(error)
+    for value in secrets:
+        text = text.replace(value, "[secret]")
+    if error.retryable and exhausted:
+        text += f" (for {waited:.0f} s)"
+    return ApplicationError(
+        text,
+        {"code": error.code, "subject": error.subject, "remedy": error.remedy},
+        type=error.code,
+        non_retryable=exhausted or not error.retryable,
+        next_retry_delay=timedelta(seconds=pause),
+        category=ApplicationErrorCategory.BENIGN
+        if isinstance(error, NotReady)
+        else ApplicationErrorCategory.UNSPECIFIED,
+    )

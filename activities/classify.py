@@ -1,0 +1,108 @@
+"""What a refusal means: Scaleway's status codes and bodies, told apart by class (Scaleway errors, section 2.3).
+
+Pure: tested as a table of recorded bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blueprint.errors import (
+    Busy,
+    EngineError,
+    Gone,
+    OutOfStock,
+    PermissionDenied,
+    QuotaExceeded,
+    Refused,
+    StillInUse,
+    Throttled,
+    Unauthenticated,
+    Unavailable,
+)
+
+FINAL_STATES = ("error", "locked", "failed")
+"""A 409 transient_state that names one of these will not pass."""
+
+
+def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineError:
+    """The error that an answer stands for.
+
+    Args:
+        status: HTTP status code, 400 or above.
+        body: the JSON body; None if there was none or it was not JSON.
+        call: "POST /vpc/v2/regions/fr-par/vpcs", for the reader.
+    """
+    body = body or {}
+    text = f"{call}: {status} {_message(body)}".rstrip()
+    match status:
+        case 401:
+            return Unauthenticated(
+                text, remedy="check SCW_ACCESS_KEY and SCW_SECRET_KEY of the worker; the key may have expired"
+            )
+        case 429:
+            return Throttled(text)
+        case 403:
+            return _forbidden(body, text)
+        case 404 | 410:
+            return Gone(text)
+        case 409:
+            return _conflict(body, text)
+        case _ if status >= 500 and status != 501:
+            return Unavailable(text)
+    if body.get("precondition") == "resource_still_in_use":
+        return StillInUse(text, remedy="see what still uses it: `scaleway-infra status` lists what is left")
+    if "retry later" in str(body.get("message", "")):
+        return Busy(text)
+    if body.get("precondition") == "resource_not_usable" or body.get("type") == "transient_state":
+        return Busy(text)
+    if body.get("type") == "out_of_stock":
+        return OutOfStock(text, remedy="choose another type or zone in the environment file")
+    if _says_not_found(body):
+        return Gone(text)
+    return Refused(text, remedy="mend the environment file or the object, then retry")
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    """The body's own words, with the arguments at fault but never their values."""
+    parts = [str(body.get("message") or ""), str(body.get("help_message") or "")]
+    for detail in body.get("details") or []:
+        if "argument_name" in detail:
+            parts.append(f"{detail['argument_name']}: {detail.get('help_message') or detail.get('reason')}")
+        elif "quota" in detail:
+            parts.append(f"{detail.get('resource')}: {detail.get('current')} of {detail.get('quota')}")
+        elif "action" in detail:
+            parts.append(f"{detail.get('action')} {detail.get('resource')}")
+        elif "field" in detail:
+            parts.append(f"{detail['field']}: {detail.get('message')}")
+    for name, reasons in (body.get("fields") or {}).items():
+        parts.append(f"{name}: {reasons}")
+    if body.get("current_state"):
+        parts.append(f"({body.get('resource')} is {body['current_state']})")
+    return "; ".join(part for part in parts if part)
+
+
+def _says_not_found(body: Mapping[str, Any]) -> bool:
+    """Some products answer 400 where they mean 404: "lbs not Found"."""
+    return str(body.get("message", "")).lower().endswith("not found")
+
+
+def _forbidden(body: Mapping[str, Any], text: str) -> EngineError:
+    if body.get("type") == "quotas_exceeded":
+        return QuotaExceeded(text, remedy="free some, or ask Scaleway for a higher quota, then retry")
+    if _says_not_found(body):
+        return Gone(text)
+    return PermissionDenied(
+        text,
+        remedy="the key lacks this permission in this project, or the project is another's: "
+        "check the policy of the key and SCW_DEFAULT_PROJECT_ID",
+    )
+
+
+def _conflict(body: Mapping[str, Any], text: str) -> EngineError:
+    if body.get("type") == "transient_state" and body.get("current_state") in FINAL_STATES:
+        return Refused(text, remedy="the object is in a state that it does not leave by itself: mend it at Scaleway")
+    if body.get("type") == "already_exists":
+        return Refused(text, remedy="an object of this name exists elsewhere in the organization; rename one")
+    return Busy(text)

@@ -1,0 +1,144 @@
+"""One environment's way to Scaleway: clients, credentials and marks of ownership."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from scaleway.account.v3 import AccountV3ProjectAPI
+from scaleway_core.api import API
+from scaleway_core.client import Client
+
+from activities.secret_store import SecretStore
+from activities.settings import ScalewaySettings
+from activities.temporal_client import TemporalBridge
+from activities.transport import CONNECT_SECONDS, READ_SECONDS, sturdy
+from blueprint.contract import Target
+from blueprint.names import Names
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+A = TypeVar("A", bound=API)
+T = TypeVar("T")
+PAGE_SIZE = 100
+
+# One attempt: retries are Temporal's, where they show. A checksum only where the API wants one.
+_BOTO = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"total_max_attempts": 1},
+    s3={"addressing_style": "path"},
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    max_pool_connections=32,
+)
+_boto_lock = threading.Lock()
+"""Making a boto3 client is not thread-safe; using one is."""
+
+
+class Cloud:
+    """Scaleway, seen from one environment.
+
+    Attributes:
+        target: the environment and its region, zone and project.
+        names: the naming rules of the environment.
+        settings: how to reach Scaleway.
+        temporal: how to reach Temporal.
+        project_id: the environment's project.
+    """
+
+    def __init__(self, settings: ScalewaySettings, target: Target, temporal: TemporalBridge) -> None:
+        self.settings = settings
+        self.temporal = temporal
+        self.target = target
+        self.names = Names(target.org, target.env)
+        self.project_id = target.project_id or settings.project_id
+        self._client = Client(
+            access_key=settings.access_key,
+            secret_key=settings.secret_key.get_secret_value(),
+            api_url=settings.api_url,
+            default_project_id=self.project_id,
+            default_region=target.region,
+            default_zone=target.zone,
+            user_agent="scaleway-infra",
+        )
+        self._apis: dict[type[API], API] = {}
+
+    @property
+    def region(self) -> str:
+        """Region: fr-par."""
+        return self.target.region
+
+    @property
+    def zone(self) -> str:
+        """Zone: fr-par-1."""
+        return self.target.zone
+
+    def api(self, cls: type[A]) -> A:
+        """The SDK's API of that class, with time-outs and typed errors; made once."""
+        found = self._apis.get(cls)
+        if found is None:
+            found = self._apis[cls] = sturdy(cls, self._client)
+        return found  # type: ignore[return-value]
+
+    @cached_property
+    def organization_id(self) -> str:
+        """The organization that IAM objects belong to."""
+        if self.settings.organization_id:
+            return self.settings.organization_id
+        project = self.api(AccountV3ProjectAPI).get_project(project_id=self.project_id)
+        return project.organization_id
+
+    @cached_property
+    def secrets(self) -> SecretStore:
+        """The environment's secrets."""
+        return SecretStore(self.api, self.region, self.project_id)
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """Object storage of the region, with the project in the access key."""
+        with _boto_lock:
+            return boto3.client(
+                "s3",
+                region_name=self.region,
+                endpoint_url=self.settings.s3_url or f"https://s3.{self.region}.scw.cloud",
+                aws_access_key_id=f"{self.settings.access_key}@{self.project_id}",
+                aws_secret_access_key=self.settings.secret_key.get_secret_value(),
+                config=_BOTO,
+            )
+
+    def sqs(self, endpoint: str, access_key: str, secret_key: str) -> SQSClient:
+        """Queues of the region, with credentials of their own."""
+        with _boto_lock:
+            return boto3.client(
+                "sqs",
+                region_name=self.region,
+                endpoint_url=self.settings.sqs_url or endpoint,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=secret_key,
+                config=_BOTO,
+            )
+
+
+def pages(fetch: Callable[..., Any], key: str, *, size: str = "page_size", **arguments: Any) -> Iterator[Any]:
+    """Every item of a paged list, one request for each page and none beyond the last.
+
+    Args:
+        fetch: a list method of the SDK.
+        key: the attribute of its answer that holds the items.
+        size: name of the page size argument: Instance calls it `per_page`.
+        arguments: the other arguments.
+    """
+    page = 1
+    while True:
+        items = getattr(fetch(page=page, **{size: PAGE_SIZE}, **arguments), key)
+        yield from items
+        if len(items) < PAGE_SIZE:
+            return
+        page += 1

@@ -1,0 +1,45 @@
+"""The registry of lifecycles: one module for each product, one line here for each module."""
+
+from __future__ import annotations
+
+import threading
+
+from activities import vpc
+from activities.cloud import Cloud
+from activities.lifecycle import Lifecycle
+from activities.settings import ScalewaySettings
+from activities.temporal_client import TemporalBridge
+from blueprint.contract import Target
+
+MODULES = (vpc,)
+
+LIFECYCLES: dict[str, type[Lifecycle]] = {cls.kind: cls for module in MODULES for cls in module.LIFECYCLES}
+"""Every lifecycle, by kind."""
+
+
+class Clouds:
+    """The environments that a worker serves: their clients are made once and shared by all activities.
+
+    Args:
+        settings: how to reach Scaleway.
+        temporal: how activities reach Temporal, for schedules.
+    """
+
+    def __init__(self, settings: ScalewaySettings, temporal: TemporalBridge) -> None:
+        self._settings = settings
+        self._temporal = temporal
+        self._lock = threading.Lock()
+        self._known: dict[Target, dict[str, Lifecycle]] = {}
+
+    @property
+    def pace(self) -> float:
+        """Factor on every pause."""
+        return self._settings.pace
+
+    def lifecycles(self, target: Target) -> dict[str, Lifecycle]:
+        """The lifecycles of an environment, by kind."""
+        with self._lock:
+            if target not in self._known:
+                cloud = Cloud(self._settings, target, self._temporal)
+                self._known[target] = {kind: cls(cloud) for kind, cls in LIFECYCLES.items()}
+            return self._known[target]

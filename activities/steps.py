@@ -1,0 +1,200 @@
+"""The Temporal activities that change something: create, update, delete, and waiting for what they began.
+
+Nothing at Scaleway is idempotent, and a call that timed out may have happened. So a create looks first, adopts what
+it finds, and returns at once; waiting is an activity of its own. Running any of these twice does what once
+does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from temporalio import activity
+
+from activities.boundary import attempt_may_have_happened
+from activities.lifecycle import Lifecycle
+from activities.registry import Clouds
+from blueprint import contract
+from blueprint.contract import StepInput, StepOutput
+from blueprint.errors import Ambiguous, EngineError, FailedState, Gone, NotOurs, NotReady
+from blueprint.kinds import KINDS
+from blueprint.plan import Change
+from blueprint.resource import Observed, Resource
+
+LOOKUPS_AFTER_DOUBT = 3
+"""How often to look for what an earlier attempt may have made, before making it again (reads lag behind writes)."""
+LOOKUP_PAUSE = 1.0
+"""Seconds between these."""
+POLL_SHARE = 0.05
+"""Pause between two polls, as a share of the time waited so far: what is lost at the end stays in proportion."""
+SHORTEST_POLL = 0.1
+LONGEST_POLL = 10.0
+"""Bounds of that pause, in seconds."""
+WAIT_IN_ONE_ATTEMPT = 30.0
+"""Seconds after which a wait goes on in a new attempt, which costs no history and holds no thread."""
+
+
+class Steps:
+    """The activities that carry out the steps of a plan.
+
+    Args:
+        clouds: gives the lifecycles of an environment.
+        sleep: how to pause; seconds in, nothing out.
+    """
+
+    def __init__(self, clouds: Clouds, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._clouds = clouds
+        self._sleep = sleep
+
+    @activity.defn(name=contract.CREATE.name, no_thread_cancel_exception=True)
+    def create(self, step: StepInput) -> StepOutput:
+        """Make the objects of a step, or find that they are made."""
+        lifecycle = self._lifecycle(step)
+        resources = [_resource(change) for change in step.changes]
+        if lifecycle.repeatable:
+            ids = lifecycle.create_all(resources)
+        else:
+            ids = [self._create_once(lifecycle, resource) for resource in resources]
+        return self._outputs(lifecycle, step, ids)
+
+    @activity.defn(name=contract.UPDATE.name, no_thread_cancel_exception=True)
+    def update(self, step: StepInput) -> StepOutput:
+        """Make the objects of a step match their resources."""
+        lifecycle = self._lifecycle(step)
+        if lifecycle.repeatable and len(step.changes) > 1:
+            lifecycle.create_all([_resource(change) for change in step.changes])
+        else:
+            for change in step.changes:
+                lifecycle.update(_resource(change), _observed(change), change.differences)
+        return self._outputs(lifecycle, step, [_observed(change).id for change in step.changes])
+
+    @activity.defn(name=contract.DELETE.name, no_thread_cancel_exception=True)
+    def delete(self, step: StepInput) -> StepOutput:
+        """Remove the objects of a step; those that are gone already count as removed."""
+        lifecycle = self._lifecycle(step)
+        try:
+            lifecycle.delete_all([_observed(change) for change in step.changes])
+        except Gone:
+            if len(step.changes) > 1:
+                raise
+        return StepOutput()
+
+    @activity.defn(name=contract.WAIT_READY.name, no_thread_cancel_exception=True)
+    def wait_ready(self, step: StepInput) -> StepOutput:
+        """Wait until the objects of a step are usable, and tell what they say of themselves by then.
+
+        Raises:
+            FailedState: one ended in a state that it does not leave.
+            NotReady: not yet; Temporal asks again.
+        """
+        lifecycle = self._lifecycle(step)
+        outputs = {}
+        for change in step.changes:
+            outputs[change.key] = self._poll(partial(self._ready, lifecycle, change))
+        return StepOutput(outputs=outputs)
+
+    @activity.defn(name=contract.WAIT_GONE.name, no_thread_cancel_exception=True)
+    def wait_gone(self, step: StepInput) -> StepOutput:
+        """Wait until the objects of a step are no longer there.
+
+        Raises:
+            NotReady: one still is; Temporal asks again.
+        """
+        lifecycle = self._lifecycle(step)
+        for change in step.changes:
+            self._poll(partial(self._gone, lifecycle, change))
+        return StepOutput()
+
+    # -- create ------------------------------------------------------------------------------------------------
+
+    def _create_once(self, lifecycle: Lifecycle, resource: Resource) -> str:
+        looks = LOOKUPS_AFTER_DOUBT if attempt_may_have_happened() else 1
+        for look in range(looks):
+            if look:
+                self._sleep(LOOKUP_PAUSE * self._clouds.pace)
+            found = lifecycle.find(resource)
+            if len(found) > 1:
+                raise Ambiguous(
+                    f"{len(found)} objects answer to {resource.name!r}: {', '.join(item.id for item in found)}",
+                    subject=resource.key,
+                    remedy="delete the wrong ones at Scaleway, then retry",
+                )
+            if found:
+                return self._adopt(lifecycle, resource, found[0])
+        return lifecycle.create(resource)
+
+    def _adopt(self, lifecycle: Lifecycle, resource: Resource, item: Observed) -> str:
+        if item.ownership == "foreign":
+            raise NotOurs(
+                f"{resource.name!r} exists, but was not made by us ({item.id})",
+                subject=resource.key,
+                remedy=f"`scaleway-infra apply --adopt {resource.key}` makes it ours; or rename or delete it",
+            )
+        if item.health == "failed" and KINDS[resource.kind].replace_failed:
+            lifecycle.delete(item)
+            return lifecycle.create(resource)
+        return item.id
+
+    # -- waiting -----------------------------------------------------------------------------------------------
+
+    def _poll(self, check: Callable[[], dict[str, object]]) -> dict[str, object]:
+        """Ask until `check` answers; past `WAIT_IN_ONE_ATTEMPT` ask once and leave the pause to Temporal."""
+        scheduled = activity.info().scheduled_time.timestamp()
+        while True:
+            try:
+                return check()
+            except NotReady as answer:
+                waited = time.time() - scheduled
+                pause = min(max(waited * POLL_SHARE, SHORTEST_POLL), LONGEST_POLL)
+                if waited > WAIT_IN_ONE_ATTEMPT or activity.is_cancelled() or activity.is_worker_shutdown():
+                    answer.next_pause = pause
+                    raise
+                activity.heartbeat(str(answer))
+                self._sleep(pause)
+
+    def _ready(self, lifecycle: Lifecycle, change: Change) -> dict[str, object]:
+        item = lifecycle.read(_observed(change))
+        if item.health == "failed":
+            raise FailedState(
+                f"ended in {item.status!r}", subject=change.key, remedy="look at it in Scaleway's console, then retry"
+            )
+        if item.health == "pending":
+            raise NotReady(f"is {item.status!r}", subject=change.key)
+        return item.outputs | {"id": item.id}
+
+    def _gone(self, lifecycle: Lifecycle, change: Change) -> dict[str, object]:
+        try:
+            item = lifecycle.read(_observed(change))
+        except Gone:
+            return {}
+        raise NotReady(f"is still there ({item.status!r})", subject=change.key)
+
+    # -- plumbing ----------------------------------------------------------------------------------------------
+
+    def _lifecycle(self, step: StepInput) -> Lifecycle:
+        return self._clouds.lifecycles(step.target)[step.changes[0].kind]
+
+    def _outputs(self, lifecycle: Lifecycle, step: StepInput, ids: Sequence[str]) -> StepOutput:
+        """What is known at once. A kind that settles tells the rest when it is ready; the others are read here."""
+        outputs: dict[str, dict[str, object]] = {}
+        for change, object_id in zip(step.changes, ids, strict=True):
+            outputs[change.key] = {"id": object_id}
+            if not KINDS[change.kind].settles and KINDS[change.kind].tells_more:
+                parent = _resource(change).inputs.get("parent_id", "")
+                item = Observed(kind=change.kind, name=change.name, id=object_id, parent_id=parent)
+                outputs[change.key] |= lifecycle.read(item).outputs
+        return StepOutput(outputs=outputs)
+
+
+def _resource(change: Change) -> Resource:
+    if change.resource is None:
+        raise EngineError("the step has no resource", subject=change.key)
+    return change.resource
+
+
+def _observed(change: Change) -> Observed:
+    if change.observed is None:
+        raise EngineError("the step has no object", subject=change.key)
+    return change.observed

@@ -1,0 +1,13 @@
+"""The registry of resource kinds: one module for each product, one line here for each module."""
+
+from __future__ import annotations
+
+from blueprint.kinds import vpc
+from blueprint.kinds.kind import Kind
+
+MODULES = (vpc,)
+
+KINDS: dict[str, Kind] = {kind.name: kind for module in MODULES for kind in module.KINDS}
+"""Every kind, by name."""
+
+__all__ = ["KINDS", "Kind"]

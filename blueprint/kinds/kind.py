@@ -1,0 +1,54 @@
+"""The pure half of a resource kind: what it should look like, and which difference means what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from blueprint.environment import Environment
+from blueprint.resource import Resource
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of resource.
+
+    Its effectful half is the `Lifecycle` of the same name in `activities`.
+    """
+
+    name: str
+    """"lb_frontend": prefix of the keys, and the name under which both halves are registered."""
+    title: str
+    """"load balancer frontend": for people."""
+    product: str
+    """Observed together with the other kinds of this product: "lb", "dns", "s3", ..."""
+    resources: Callable[[Environment], Iterable[Resource]]
+    """The resources of this kind that an environment asks for."""
+    parent: str = ""
+    """The kind that holds this one: its objects are listed parent by parent, addressed by `Resource.parent`."""
+    dies_with_parent: bool = False
+    """Whether deleting the parent deletes it, so that no step of its own is needed."""
+    immutable: Mapping[str, str] = field(default_factory=dict)
+    """Fields that the API cannot change, each with the reason, which the plan shows: a difference means replace."""
+    protected: bool = False
+    """Whether objects of this kind hold data: deleted or replaced only if the file says so (`allow_destroy`)."""
+    settles: bool = True
+    """Whether a write is followed by a wait until the object is ready; False where the API is synchronous."""
+    tells_more: bool = False
+    """Whether others refer to more than the id of an object that needs no settling: it is read after the write."""
+    lingers: bool = True
+    """Whether a delete is followed by a wait until the object is gone; False where the API is synchronous."""
+    serial: str = ""
+    """Writes to objects of equal `serial` under one parent run one after the other: a load balancer, a gateway, a
+    database instance and all that belongs to them. The parent's name is the first part of every name in the group."""
+    batch: int = 1
+    """How many changes of one serial value the API takes in one call (DNS records)."""
+    replace_failed: bool = False
+    """Whether an object of this kind that ended in error is deleted and made again (certificates)."""
+    listed_with: tuple[str, ...] = ()
+    """Kinds that have to be listed before this one, besides its parent."""
+
+    @property
+    def listed_after(self) -> tuple[str, ...]:
+        """Kinds that have to be listed before this one."""
+        return (*self.listed_with, *((self.parent,) if self.parent else ()))

@@ -1,0 +1,246 @@
+"""How a plan comes about: each resource is held against the object that answers to its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from blueprint.graph import in_dependency_order
+from blueprint.kinds import KINDS
+from blueprint.ordering import steps_for
+from blueprint.plan import Action, Change, Difference, Plan
+from blueprint.resource import UNKNOWN, Observed, Resource, references, resolve
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the caller allows besides what the file says.
+
+    Attributes:
+        adopt: keys, or globs of them, of objects made by hand that may become ours.
+        allow_destroy: keys, or globs of them, of protected objects that may be deleted or replaced.
+    """
+
+    adopt: tuple[str, ...] = ()
+    allow_destroy: tuple[str, ...] = ()
+
+    def adopts(self, key: str) -> bool:
+        """Whether this object may be adopted."""
+        return any(fnmatchcase(key, pattern) for pattern in self.adopt)
+
+    def lifts_protection(self, key: str) -> bool:
+        """Whether this protected object may go."""
+        return any(fnmatchcase(key, pattern) for pattern in self.allow_destroy)
+
+
+def make_plan(
+    environment: str, resources: Iterable[Resource], observed: Iterable[Observed], wishes: Wishes | None = None
+) -> Plan:
+    """The plan that makes what exists match the resources.
+
+    Raises:
+        EnvironmentFileError: a resource refers to one that does not exist, or to itself in a circle.
+    """
+    return _Planning(environment, tuple(resources), tuple(observed), wishes or Wishes()).plan(destroy=False)
+
+
+def make_destroy_plan(
+    environment: str, resources: Iterable[Resource], observed: Iterable[Observed], wishes: Wishes | None = None
+) -> Plan:
+    """The plan that removes everything that is ours. The resources lend their keys, so that names stay the file's."""
+    return _Planning(environment, tuple(resources), tuple(observed), wishes or Wishes()).plan(destroy=True)
+
+
+@dataclass
+class _Planning:
+    environment: str
+    resources: tuple[Resource, ...]
+    observed: tuple[Observed, ...]
+    wishes: Wishes
+    changes: dict[str, Change] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def plan(self, *, destroy: bool) -> Plan:
+        by_name: dict[tuple[str, str], list[Observed]] = {}
+        for item in self.observed:
+            by_name.setdefault((item.kind, item.name), []).append(item)
+        keys = {(resource.kind, resource.name): resource.key for resource in self.resources}
+        if not destroy:
+            for resource in in_dependency_order(self.resources):
+                self._compare(resource, by_name.get((resource.kind, resource.name), []))
+        for name, items in by_name.items():
+            if destroy or name not in keys:
+                for item in items:
+                    if item.ownership == "ours":
+                        self._remove(item, keys.get(name), doubled=len(items) > 1)
+        self._hold_what_is_used()
+        self._drop_what_dies_with_its_parent()
+        changes = tuple(sorted(self.changes.values(), key=lambda change: change.key))
+        referred = {
+            reference["$ref"]
+            for change in changes
+            if change.resource
+            for reference in references([change.resource.fields, change.resource.inputs])
+        } | {change.resource.parent for change in changes if change.resource and change.resource.parent}
+        return Plan(
+            environment=self.environment,
+            destroy=destroy,
+            changes=changes,
+            kept=tuple(sorted(self.kept)),
+            steps=steps_for(changes),
+            outputs={key: self.outputs[key] for key in sorted(referred & set(self.outputs))},
+        )
+
+    # -- one resource ------------------------------------------------------------------------------------------
+
+    def _compare(self, resource: Resource, candidates: list[Observed]) -> None:
+        ours = [item for item in candidates if item.ownership == "ours"]
+        if len(ours) > 1 or (not ours and len(candidates) > 1):
+            ids = ", ".join(item.id for item in candidates)
+            self._note(resource, "conflict", candidates[0], why=f"{len(candidates)} objects have this name: {ids}")
+        elif not candidates:
+            self._note(resource, "create", None)
+        elif ours:
+            self._compare_ours(resource, ours[0])
+        elif self.wishes.adopts(resource.key):
+            self._adopt(resource, candidates[0])
+        else:
+            why = "exists, but was not made by us: it lacks our tag; `--adopt` makes it ours"
+            self._note(resource, "conflict", candidates[0], why=why)
+
+    def _compare_ours(self, resource: Resource, item: Observed) -> None:
+        kind = KINDS[resource.kind]
+        differences = self._differences(resource, item)
+        if item.health == "failed":
+            if kind.replace_failed:
+                self._replace(resource, item, differences, f"it ended in {item.status!r}")
+            else:
+                why = f"its state is {item.status!r}, which no wait cures: mend or delete it at Scaleway"
+                self._note(resource, "conflict", item, why=why)
+            return
+        forced = [name for name in kind.immutable if any(_top(d.path) == name for d in differences)]
+        if forced:
+            why = "; ".join(f"{name}: {kind.immutable[name]}" for name in forced)
+            self._replace(resource, item, differences, why)
+        elif differences:
+            self._note(resource, "update", item, differences=differences)
+        elif item.health == "pending":
+            self._note(resource, "await", item, why=f"on its way ({item.status})")
+        else:
+            self.kept.append(resource.key)
+            self.outputs[resource.key] = item.outputs | {"id": item.id}
+
+    def _adopt(self, resource: Resource, item: Observed) -> None:
+        kind = KINDS[resource.kind]
+        differences = self._differences(resource, item)
+        forced = [name for name in kind.immutable if any(_top(d.path) == name for d in differences)]
+        if forced:
+            why = "cannot be adopted: " + "; ".join(f"{name}: {kind.immutable[name]}" for name in forced)
+            self._note(resource, "conflict", item, differences=differences, why=why)
+        else:
+            self._note(resource, "adopt", item, differences=differences)
+
+    def _replace(self, resource: Resource, item: Observed, differences: tuple[Difference, ...], why: str) -> None:
+        if self._is_protected(resource.key, resource.kind, item, resource.protected):
+            why = f"would be replaced ({why}), but it is protected: name it in `allow_destroy` to let it go"
+            self._note(resource, "conflict", item, differences=differences, why=why)
+        else:
+            self._note(resource, "replace", item, differences=differences, why=why)
+
+    def _remove(self, item: Observed, known_as: str | None, *, doubled: bool) -> None:
+        key = known_as or f"{item.kind}.{item.name}"
+        if doubled:
+            key = f"{key}#{item.id}"
+        action: Action = "delete"
+        why = "" if known_as else "not in the file"
+        if self._is_protected(known_as or key, item.kind, item, False):
+            action, why = "held", "protected: name it in `allow_destroy` to let it go"
+        self.changes[key] = Change(
+            key=key, kind=item.kind, name=item.name, action=action, why=why, observed=_essence(item)
+        )
+
+    def _is_protected(self, key: str, kind: str, item: Observed, declared: bool) -> bool:
+        marked = declared or KINDS[kind].protected or bool(item.protected)
+        return marked and not self.wishes.lifts_protection(key)
+
+    def _note(
+        self,
+        resource: Resource,
+        action: Action,
+        item: Observed | None,
+        *,
+        differences: tuple[Difference, ...] = (),
+        why: str = "",
+    ) -> None:
+        self.changes[resource.key] = Change(
+            key=resource.key,
+            kind=resource.kind,
+            name=resource.name,
+            action=action,
+            why=why,
+            differences=differences,
+            resource=resource,
+            observed=_essence(item) if item else None,
+        )
+        if item and action in ("update", "adopt", "await"):
+            self.outputs[resource.key] = item.outputs | {"id": item.id}
+
+    # -- fields ------------------------------------------------------------------------------------------------
+
+    def _differences(self, resource: Resource, item: Observed) -> tuple[Difference, ...]:
+        found: list[Difference] = []
+        if item.detailed:
+            declared = resolve(resource.fields, self._known)
+            for name, value in declared.items():
+                found.extend(_compare_values(name, value, item.fields.get(name)))
+        if item.protected is not None and resource.protected and not item.protected:
+            found.append(Difference(path="protected", old=False, new=True))
+        return tuple(found)
+
+    def _known(self, key: str, output: str) -> Any:
+        return self.outputs.get(key, {}).get(output, UNKNOWN)
+
+    # -- the whole ---------------------------------------------------------------------------------------------
+
+    def _hold_what_is_used(self) -> None:
+        """What a held object uses cannot go either: saying so here beats a refusal of the API later."""
+        held = [change for change in self.changes.values() if change.action == "held"]
+        while held:
+            holder = held.pop()
+            used = set(holder.observed.uses) if holder.observed else set()
+            for key, change in self.changes.items():
+                if change.action == "delete" and change.observed and change.observed.id in used:
+                    now_held = change.model_copy(update={"action": "held", "why": f"used by {holder.key}"})
+                    self.changes[key] = now_held
+                    held.append(now_held)
+
+    def _drop_what_dies_with_its_parent(self) -> None:
+        leaving = {c.observed.id for c in self.changes.values() if c.action == "delete" and c.observed}
+        for key, change in list(self.changes.items()):
+            dies_along = KINDS[change.kind].dies_with_parent and change.action == "delete"
+            if dies_along and change.observed and change.observed.parent_id in leaving:
+                del self.changes[key]
+
+
+def _essence(item: Observed) -> Observed:
+    """The object without what only the comparison needed, so that plans stay small."""
+    return item.model_copy(update={"fields": {}})
+
+
+def _top(path: str) -> str:
+    return path.split(".", 1)[0]
+
+
+def _compare_values(path: str, declared: Any, existing: Any) -> list[Difference]:
+    """Differences of one declared value; of a mapping only the declared keys count."""
+    if isinstance(declared, Mapping) and isinstance(existing, Mapping):
+        found: list[Difference] = []
+        for key, value in declared.items():
+            found.extend(_compare_values(f"{path}.{key}", value, existing.get(key)))
+        return found
+    if declared == existing:
+        return []
+    return [Difference(path=path, old=existing, new=declared)]

@@ -1,0 +1,271 @@
+"""The engine as a library: start runs, watch them, steer them. The CLI is made of these calls.
+
+    engine = await Engine.connect()
+    plan = await engine.plan(PlanInput(target=..., environment=...))
+    run = await engine.apply(ChangeInput(request=..., fingerprint=plan.fingerprint()))
+    output = await run.result()
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from blueprint.contract import InventoryInput, InventoryOutput, PlanInput, Target
+from blueprint.environment import Environment
+from blueprint.errors import EngineError
+from blueprint.plan import Plan
+from workflows.apply import Apply
+from workflows.destroy import Destroy
+from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY, TASK_QUEUE, look, turn
+from workflows.look import Drift, PlanEnvironment, Status
+from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, DriftOutput, Progress, SkipInput
+from workflows.plugin import EnginePlugin
+
+T = TypeVar("T")
+
+
+class TemporalUnreachable(EngineError):
+    """Nobody answers at the address of Temporal."""
+
+    code = "temporal_unreachable"
+
+
+class AnotherChangeRuns(EngineError):
+    """The environment's turn is taken.
+
+    Attributes:
+        running: what runs.
+    """
+
+    code = "another_change_runs"
+
+    def __init__(self, running: Running) -> None:
+        super().__init__(
+            f"{running.operation} runs since {running.since:%Y-%m-%d %H:%M:%S} UTC, started by {running.started_by}",
+            subject=running.environment,
+            remedy=f"wait for it with `--wait`, or look at it: {running.link}",
+        )
+        self.running = running
+
+
+@dataclass(frozen=True)
+class Running:
+    """The change that has an environment's turn."""
+
+    environment: str
+    """Such as "lssm-prod"."""
+    operation: str
+    """apply or destroy."""
+    since: datetime
+    """When it started, UTC."""
+    started_by: str
+    """Who or what started it."""
+    link: str
+    """Its page in Temporal's UI."""
+
+
+@dataclass(frozen=True)
+class Run(Generic[T]):
+    """A run that somebody started."""
+
+    handle: WorkflowHandle[Any, T]
+    """Temporal's handle, for everything that is not here."""
+    link: str
+    """Its page in Temporal's UI."""
+
+    async def result(self) -> T:
+        """What it gives at its end.
+
+        Raises:
+            WorkflowFailureError: it failed, or was cancelled.
+        """
+        return await self.handle.result()
+
+    async def progress(self) -> Progress:
+        """Every step as it stands. Needs a worker to answer."""
+        return await self.handle.query("progress", result_type=Progress)
+
+    async def cancel(self) -> None:
+        """Let the calls in flight come to their end, and begin none."""
+        await self.handle.cancel()
+
+
+class Engine:
+    """A connection to Temporal and what can be asked of it.
+
+    Args:
+        client: connected with the `EnginePlugin`.
+        ui_url: where Temporal's UI is, for links.
+        task_queue: where the workers listen.
+    """
+
+    def __init__(self, client: Client, ui_url: str, task_queue: str = TASK_QUEUE) -> None:
+        self.client = client
+        self._ui_url = ui_url.rstrip("/")
+        self._task_queue = task_queue
+
+    @classmethod
+    async def connect(cls, *, address: str | None = None, ui_url: str | None = None) -> Engine:
+        """Connect as `TEMPORAL_*` says (Temporal's environment configuration).
+
+        Args:
+            address: overrides TEMPORAL_ADDRESS.
+            ui_url: overrides TEMPORAL_UI_URL; http://localhost:8233 if neither is there.
+
+        Raises:
+            TemporalUnreachable: nobody answers.
+        """
+        options = ClientConfig.load_client_connect_config()
+        if address:
+            options["target_host"] = address
+        try:
+            client = await Client.connect(**options, plugins=[EnginePlugin()])
+        except RuntimeError as error:
+            raise TemporalUnreachable(
+                f"no Temporal at {options.get('target_host')} ({str(error).splitlines()[0]})",
+                remedy="start one with `scaleway-infra dev`, or set TEMPORAL_ADDRESS",
+            ) from None
+        return cls(client, ui_url or os.environ.get("TEMPORAL_UI_URL", "http://localhost:8233"))
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    async def plan(self, request: PlanInput) -> Plan:
+        """What an apply (or, if the request says so, a destroy) would do."""
+        run = await self._look(PlanEnvironment.run, "plan", request.target, request)
+        return await run.result()
+
+    async def drift(self, request: PlanInput) -> DriftOutput:
+        """What differs from the file, every declared detail read."""
+        run = await self._look(Drift.run, "drift", request.target, request)
+        return await run.result()
+
+    async def status(self, request: InventoryInput) -> InventoryOutput:
+        """What exists."""
+        run = await self._look(Status.run, "status", request.target, request)
+        return await run.result()
+
+    # -- changing ----------------------------------------------------------------------------------------------
+
+    async def apply(self, change: ChangeInput) -> Run[ChangeOutput]:
+        """Begin to bring an environment to what its file says.
+
+        Raises:
+            AnotherChangeRuns: the environment's turn is taken.
+        """
+        return await self._take_turn(Apply.run, "apply", change)
+
+    async def destroy(self, change: ChangeInput) -> Run[ChangeOutput]:
+        """Begin to remove everything of an environment.
+
+        Raises:
+            AnotherChangeRuns: the environment's turn is taken.
+        """
+        return await self._take_turn(Destroy.run, "destroy", change)
+
+    async def current(self, target: Target) -> Run[ChangeOutput] | None:
+        """The change that has the environment's turn, or None."""
+        handle = self.client.get_workflow_handle(turn(target.environment), result_type=ChangeOutput)
+        try:
+            description = await handle.describe()
+        except Exception as error:
+            if getattr(error, "status", None) is not None and "not found" in str(error).lower():
+                return None
+            raise
+        if description.status != WorkflowExecutionStatus.RUNNING:
+            return None
+        return Run(handle, self._link(handle.id, description.run_id))
+
+    # -- steering ----------------------------------------------------------------------------------------------
+
+    async def retry(self, run: Run[ChangeOutput]) -> Decided:
+        """Every parked step tries again."""
+        return await run.handle.execute_update("retry", result_type=Decided)
+
+    async def skip(self, run: Run[ChangeOutput], decision: SkipInput) -> Decided:
+        """One parked step counts as done."""
+        return await run.handle.execute_update("skip", decision, result_type=Decided)
+
+    async def abort(self, run: Run[ChangeOutput], decision: AbortInput) -> Decided:
+        """No further step begins; the run fails."""
+        return await run.handle.execute_update("abort", decision, result_type=Decided)
+
+    # -- plumbing ----------------------------------------------------------------------------------------------
+
+    async def _look(self, workflow: Any, operation: str, target: Target, argument: Any) -> Run[Any]:
+        handle = await self.client.start_workflow(
+            workflow,
+            argument,
+            id=look(operation, target.environment, uuid.uuid4().hex[:8]),
+            task_queue=self._task_queue,
+            search_attributes=self._attributes(operation, target),
+            static_summary=f"{operation} {target.environment}",
+        )
+        return Run(handle, self._link(handle.id, handle.result_run_id))
+
+    async def _take_turn(self, workflow: Any, operation: str, change: ChangeInput) -> Run[ChangeOutput]:
+        target = change.request.target
+        try:
+            handle = await self.client.start_workflow(
+                workflow,
+                change,
+                id=turn(target.environment),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                search_attributes=self._attributes(operation, target),
+                static_summary=f"{operation} {target.environment}",
+                static_details=f"Started by {started_by()}. Plan: {change.fingerprint or 'whatever it is'}.",
+            )
+        except WorkflowAlreadyStartedError as error:
+            raise AnotherChangeRuns(await self._running(target, error.run_id)) from None
+        return Run(handle, self._link(handle.id, handle.result_run_id))
+
+    async def _running(self, target: Target, run_id: str | None) -> Running:
+        handle = self.client.get_workflow_handle(turn(target.environment), run_id=run_id)
+        description = await handle.describe()
+        attributes = description.typed_search_attributes
+        return Running(
+            environment=target.environment,
+            operation=attributes.get(OPERATION) or description.workflow_type.lower(),
+            since=description.start_time,
+            started_by=attributes.get(STARTED_BY) or "somebody",
+            link=self._link(handle.id, description.run_id),
+        )
+
+    def _attributes(self, operation: str, target: Target) -> TypedSearchAttributes:
+        return TypedSearchAttributes(
+            [
+                SearchAttributePair(ENVIRONMENT, target.environment),
+                SearchAttributePair(OPERATION, operation),
+                SearchAttributePair(STARTED_BY, started_by()),
+                SearchAttributePair(NEEDS_OPERATOR, False),
+            ]
+        )
+
+    def _link(self, workflow_id: str, run_id: str | None) -> str:
+        from urllib.parse import quote
+
+        path = f"/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}"
+        return f"{self._ui_url}{path}/{run_id}/history" if run_id else f"{self._ui_url}{path}"
+
+
+def started_by() -> str:
+    """Who starts runs from here: the CI job, or user and host."""
+    if os.environ.get("GITHUB_ACTIONS"):
+        return f"{os.environ.get('GITHUB_ACTOR', 'github')} (run {os.environ.get('GITHUB_RUN_ID', '?')})"
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def target_of(environment: Environment) -> Target:
+    """Where an environment lives."""
+    return Target(org=environment.org, env=environment.env, region=environment.region, zone=environment.zone)

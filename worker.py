@@ -1,0 +1,96 @@
+"""The worker: the process that polls Temporal and does the work.
+
+    python -m worker
+
+It reads `TEMPORAL_*` (Temporal's own environment configuration), `SCW_*`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`
+and `OTEL_*`. Killing it loses nothing: another one goes on within seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+
+from activities.boundary import Boundary
+from activities.planning import Planning
+from activities.registry import Clouds
+from activities.settings import ScalewaySettings
+from activities.steps import Steps
+from activities.temporal_client import TemporalBridge
+from workflows.identity import TASK_QUEUE
+from workflows.plugin import GRACE, STICKY, EnginePlugin
+from workflows.registry import WORKFLOWS
+from workflows.walk import STEPS_AT_ONCE
+
+log = logging.getLogger("worker")
+
+
+def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str = TASK_QUEUE) -> Worker:
+    """A worker for every workflow and activity, on a client that carries the `EnginePlugin`.
+
+    Must be called on the event loop that the client was connected on.
+
+    Args:
+        client: connected to Temporal.
+        settings: how to reach Scaleway.
+        task_queue: where to listen.
+    """
+    clouds = Clouds(settings, TemporalBridge(client, asyncio.get_running_loop()))
+    planning, steps = Planning(clouds), Steps(clouds)
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=WORKFLOWS,
+        activities=[
+            planning.plan,
+            planning.inventory,
+            steps.create,
+            steps.update,
+            steps.delete,
+            steps.wait_ready,
+            steps.wait_gone,
+        ],
+        interceptors=[Boundary(settings.pace)],
+        activity_executor=ThreadPoolExecutor(STEPS_AT_ONCE, thread_name_prefix="activity"),
+        max_concurrent_activities=STEPS_AT_ONCE,
+        graceful_shutdown_timeout=GRACE,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
+
+
+async def run(settings: ScalewaySettings) -> None:
+    """Connect, and work until told to stop."""
+    options = ClientConfig.load_client_connect_config()
+    client = await Client.connect(**options, plugins=[EnginePlugin()])
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with make_worker(client, settings):
+        log.info("working on %s of namespace %s", TASK_QUEUE, client.namespace)
+        await stop.wait()
+        log.info("stopping: activities under way have %d s", GRACE.total_seconds())
+
+
+def main() -> int:
+    """Run a worker; the exit code is 64 if its settings are wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = ScalewaySettings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"{problem['loc'][0]}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+        return 64
+    asyncio.run(run(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The durable stories: order, waiting and decisions. Deterministic; every touch of the world is an activity."""

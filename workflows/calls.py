@@ -1,0 +1,57 @@
+"""How workflows call activities: time-outs and retries in one place."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityHandle
+
+from blueprint.contract import ActivityType
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+ATTEMPT = timedelta(minutes=3)
+"""Longest attempt: a few API calls of up to 40 s each."""
+SILENCE = timedelta(seconds=5)
+"""Without a heartbeat for this long the worker counts as dead, and another one takes over."""
+PATIENCE = timedelta(hours=2)
+"""Longest time for a step with all its retries; each error's class has a shorter patience of its own."""
+
+RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=15)
+)
+"""For what fails without a word of its own (a dead worker); errors of ours bring their pause along."""
+
+
+def begin(activity: ActivityType[I, O], argument: I, summary: str) -> ActivityHandle[O]:
+    """Schedule an activity.
+
+    Args:
+        activity: which.
+        argument: its one input.
+        summary: the line that Temporal's UI shows beside it.
+    """
+    return workflow.start_activity(
+        activity.name,
+        argument,
+        result_type=activity.gives,
+        start_to_close_timeout=ATTEMPT,
+        schedule_to_close_timeout=PATIENCE,
+        heartbeat_timeout=SILENCE,
+        retry_policy=RETRIES,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary[:200],
+    )
+
+
+async def call(activity: ActivityType[I, O], argument: I, summary: str) -> O:
+    """Schedule an activity and wait for what it gives.
+
+    Raises:
+        ActivityError: it failed for good.
+    """
+    return await begin(activity, argument, summary)

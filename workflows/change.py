@@ -1,0 +1,112 @@
+"""What apply and destroy share: plan, compare with what was approved, walk."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from blueprint import contract
+from blueprint.plan import Plan
+from workflows.calls import call
+from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, Phase, Progress, SkipInput
+from workflows.parking import Parking
+from workflows.walk import Walk
+
+
+class ChangeRun:
+    """One change of an environment, from plan to end.
+
+    Args:
+        input: what to change.
+    """
+
+    def __init__(self, input: ChangeInput) -> None:
+        self.parking = Parking()
+        self._input = input
+        self._progress = Progress()
+        self._walk: Walk | None = None
+
+    async def plan(self) -> Plan:
+        """Make the plan again, and refuse it if it is not the approved one.
+
+        Raises:
+            ApplicationError: plan_out_of_date, or a conflict stands in the way.
+        """
+        request = self._input.request
+        plan = await call(contract.PLAN, request, f"plan of {request.target.environment}")
+        approved = self._input.fingerprint
+        if approved is not None and plan.fingerprint() != approved:
+            raise ApplicationError(
+                f"the plan that was approved ({approved}) is not what would be done now ({plan.fingerprint()}): "
+                "something changed in between -> look at a new plan and approve that",
+                type="plan_out_of_date",
+                non_retryable=True,
+            )
+        if plan.blocked:
+            reasons = "; ".join(f"{change.key}: {change.why}" for change in plan.blocked)
+            raise ApplicationError(f"conflicts stand in the way: {reasons}", type="conflict", non_retryable=True)
+        return plan
+
+    async def carry_out(self, plan: Plan) -> ChangeOutput:
+        """Walk through the plan.
+
+        Raises:
+            ApplicationError: an operator ended the run.
+        """
+        self._walk = Walk(plan, self._input.request.target, self.parking)
+        self._progress = Progress(phase="changing", fingerprint=plan.fingerprint())
+        await self._walk.run()
+        return ChangeOutput(
+            counts=plan.counts(),
+            fingerprint=plan.fingerprint(),
+            skipped=self._walk.skipped(),
+            held=tuple(change.key for change in plan.changes if change.action == "held"),
+            outputs={key: self._walk.outputs.get(key, {}) for key in sorted(c.key for c in plan.changes if c.resource)},
+        )
+
+    def enter(self, phase: Phase) -> None:
+        """Say what the run is at."""
+        self._progress = self._progress.model_copy(update={"phase": phase})
+
+    def progress(self) -> Progress:
+        """The run, seen from outside."""
+        steps = self._walk.progress() if self._walk else ()
+        return self._progress.model_copy(update={"steps": steps})
+
+
+class Steerable:
+    """The updates and queries of every run that changes something. A workflow class inherits them."""
+
+    run_state: ChangeRun
+
+    @workflow.update(name="retry", description="Every parked step tries again. Needs no data.")
+    def retry(self) -> Decided:
+        """Every parked step tries again."""
+        return self.run_state.parking.retry()
+
+    @retry.validator
+    def _validate_retry(self) -> None:
+        self.run_state.parking.require_parked()
+
+    @workflow.update(name="skip", description='A parked step counts as done. Data: {"step": "...", "reason": "..."}')
+    def skip(self, input: SkipInput) -> Decided:
+        """One parked step counts as done."""
+        return self.run_state.parking.skip(input)
+
+    @skip.validator
+    def _validate_skip(self, input: SkipInput) -> None:
+        self.run_state.parking.require_parked(input.step)
+
+    @workflow.update(name="abort", description='No further step begins; the run fails. Data: {"reason": "..."}')
+    def abort(self, input: AbortInput) -> Decided:
+        """The run ends as failed."""
+        return self.run_state.parking.abort(input)
+
+    @abort.validator
+    def _validate_abort(self, input: AbortInput) -> None:
+        self.run_state.parking.require_parked()
+
+    @workflow.query(name="progress", description="Every step of the plan and its state.")
+    def progress(self) -> Progress:
+        """Every step and its state."""
+        return self.run_state.progress()

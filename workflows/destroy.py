@@ -1,0 +1,44 @@
+"""Destroy: nothing of ours remains, and it is proven."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from blueprint import contract
+from workflows.calls import call
+from workflows.change import ChangeRun, Steerable
+from workflows.messages import ChangeInput, ChangeOutput
+
+
+@workflow.defn(name="Destroy")
+class Destroy(Steerable):
+    """Plan the removal of everything that is ours, carry it out, look again."""
+
+    @workflow.init
+    def __init__(self, input: ChangeInput) -> None:
+        self.run_state = ChangeRun(input)
+
+    @workflow.run
+    async def run(self, input: ChangeInput) -> ChangeOutput:
+        """Remove the environment.
+
+        Raises:
+            ApplicationError: plan_out_of_date, conflict, protected, aborted, or left_over if something of ours is
+                still there at the end.
+        """
+        plan = await self.run_state.plan()
+        held = [change for change in plan.changes if change.action == "held"]
+        if held:
+            reasons = "; ".join(f"{change.key}: {change.why}" for change in held)
+            raise ApplicationError(f"protected objects stay: {reasons}", type="protected", non_retryable=True)
+        output = await self.run_state.carry_out(plan)
+        self.run_state.enter("proving")
+        environment = input.request.target.environment
+        proof = await call(contract.PLAN, input.request, f"proof that nothing of {environment} is left")
+        if proof.changes and not output.skipped:
+            names = ", ".join(change.key for change in proof.changes)
+            raise ApplicationError(f"still there: {names} -> run destroy again", type="left_over", non_retryable=True)
+        self.run_state.enter("done")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return output

@@ -1,0 +1,44 @@
+"""Plan, drift and status: they only read, and take nobody's turn."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from blueprint import contract
+from blueprint.contract import InventoryInput, InventoryOutput, PlanInput
+from blueprint.plan import Plan
+from workflows.calls import call
+from workflows.messages import DriftOutput
+
+
+@workflow.defn(name="Plan")
+class PlanEnvironment:
+    """What an apply would do."""
+
+    @workflow.run
+    async def run(self, input: PlanInput) -> Plan:
+        """Look, and hold the file against it."""
+        return await call(contract.PLAN, input, f"plan of {input.target.environment}")
+
+
+@workflow.defn(name="Drift")
+class Drift:
+    """What differs from the file, every declared detail read."""
+
+    @workflow.run
+    async def run(self, input: PlanInput) -> DriftOutput:
+        """Look at everything, and say what is not as declared."""
+        request = input.model_copy(update={"refresh": True})
+        plan = await call(contract.PLAN, request, f"drift of {input.target.environment}")
+        workflow.set_current_details(f"{len(plan.changes)} objects differ from the file")
+        return DriftOutput(plan=plan)
+
+
+@workflow.defn(name="Status")
+class Status:
+    """What exists."""
+
+    @workflow.run
+    async def run(self, input: InventoryInput) -> InventoryOutput:
+        """Look at everything."""
+        return await call(contract.INVENTORY, input, f"inventory of {input.target.environment}")

@@ -1,0 +1,101 @@
+"""What goes into and comes out of workflows, their updates and their queries."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from blueprint.contract import PlanInput
+from blueprint.plan import Plan
+from blueprint.resource import Model
+
+
+class ChangeInput(Model):
+    """What an apply or a destroy works on."""
+
+    request: PlanInput
+    """What the plan is made of."""
+    fingerprint: str | None = None
+    """Of the plan that was approved; another plan is refused. None: whatever the plan says is done."""
+
+
+class ChangeOutput(Model):
+    """How an apply or a destroy ended."""
+
+    counts: dict[str, int]
+    """Changes by action, with `keep`."""
+    fingerprint: str
+    """Of the plan that ran."""
+    skipped: tuple[str, ...] = ()
+    """Steps that an operator skipped."""
+    held: tuple[str, ...] = ()
+    """Keys of objects that protection held."""
+    outputs: dict[str, dict[str, Any]] = {}
+    """Outputs of what was made or changed, by resource key."""
+
+
+class SkipInput(Model):
+    """Which parked step to skip, and why."""
+
+    step: str
+    """Id of the step, as the current details name it."""
+    reason: str
+    """For the record."""
+
+
+class AbortInput(Model):
+    """Why the run ends here."""
+
+    reason: str
+    """For the record."""
+
+
+class Decided(Model):
+    """What an operator's word did."""
+
+    steps: tuple[str, ...]
+    """The steps it was about."""
+
+
+StepState = Literal["waiting", "running", "parked", "done", "skipped", "dropped"]
+"""dropped: not begun, because the run was cancelled or aborted, or because what it needs was skipped."""
+
+
+class StepProgress(Model):
+    """One step, seen from outside."""
+
+    id: str
+    """As in the plan."""
+    state: StepState = "waiting"
+    """See `StepState`."""
+    started: float | None = None
+    """Seconds since the epoch."""
+    ended: float | None = None
+    """Seconds since the epoch."""
+    trouble: str = ""
+    """Why it is parked."""
+
+
+Phase = Literal["planning", "changing", "proving", "done"]
+
+
+class Progress(Model):
+    """A run, seen from outside."""
+
+    phase: Phase = "planning"
+    """What it is at."""
+    fingerprint: str = ""
+    """Of the plan, once there is one."""
+    steps: tuple[StepProgress, ...] = ()
+    """Every step of the plan."""
+
+    @property
+    def parked(self) -> tuple[StepProgress, ...]:
+        """The steps that wait for an operator."""
+        return tuple(step for step in self.steps if step.state == "parked")
+
+
+class DriftOutput(Model):
+    """What a look for drift found."""
+
+    plan: Plan
+    """What an apply would do about it, with every detail read."""

@@ -1,0 +1,99 @@
+"""Steps that wait for an operator: retry, skip or abort, from the Temporal UI and the CLI alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from workflows.identity import BLOCKED_STEP, NEEDS_OPERATOR
+from workflows.messages import AbortInput, Decided, SkipInput
+
+Decision = Literal["retry", "skip", "abort"]
+
+
+@dataclass
+class Parking:
+    """The parked steps of a run and what was decided about them.
+
+    Attributes:
+        parked: what happened, by step.
+        aborted: the operator's reason, once the run is to end.
+    """
+
+    parked: dict[str, str] = field(default_factory=dict)
+    aborted: str | None = None
+    _decisions: dict[str, Decision] = field(default_factory=dict)
+
+    async def park(self, step: str, trouble: str) -> Decision:
+        """Wait, for as long as it takes, until somebody decides about the step."""
+        self.parked[step] = trouble
+        workflow.logger.error("step %s is parked: %s", step, trouble)
+        self._show()
+        await workflow.wait_condition(lambda: step in self._decisions or self.aborted is not None)
+        decision = self._decisions.pop(step, "abort")
+        del self.parked[step]
+        self._show()
+        return decision
+
+    def retry(self) -> Decided:
+        """Every parked step tries again."""
+        return self._decide("retry", tuple(self.parked))
+
+    def skip(self, input: SkipInput) -> Decided:
+        """One parked step counts as done, whatever the world looks like."""
+        return self._decide("skip", (input.step,))
+
+    def abort(self, input: AbortInput) -> Decided:
+        """No further step begins; what runs comes to its end, then the run fails with the reason."""
+        self.aborted = input.reason
+        return Decided(steps=tuple(self.parked))
+
+    def require_parked(self, step: str | None = None) -> None:
+        """Validator: refuse a decision about nothing.
+
+        Raises:
+            ApplicationError: no step, or not this one, is parked.
+        """
+        if not self.parked:
+            raise ApplicationError("no step is parked: there is nothing to decide", type="nothing_parked")
+        if step is not None and step not in self.parked:
+            names = ", ".join(repr(name) for name in self.parked)
+            raise ApplicationError(f"{step!r} is not parked; parked: {names}", type="not_parked")
+
+    def details(self) -> str:
+        """Markdown for a stranger: what happened and what each choice means."""
+        if not self.parked:
+            return ""
+        lines = ["## Waiting for an operator", ""]
+        for step, trouble in self.parked.items():
+            lines += [f"- **`{step}`**: {trouble}"]
+        first = next(iter(self.parked))
+        lines += [
+            "",
+            "Nothing else is lost: steps that do not need these go on. Choose, by *Send an Update* or by the CLI:",
+            "",
+            "| update | data | what it does |",
+            "|---|---|---|",
+            "| `retry` | none | every parked step tries again: mend the cause first |",
+            f'| `skip` | `{{"step": "{first}", "reason": "..."}}` | the step counts as done; what needs it is parked '
+            "or dropped |",
+            '| `abort` | `{"reason": "..."}` | no further step begins; another apply can go on from here later |',
+        ]
+        return "\n".join(lines)
+
+    def _decide(self, decision: Decision, steps: tuple[str, ...]) -> Decided:
+        self._decisions.update(dict.fromkeys(steps, decision))
+        return Decided(steps=steps)
+
+    def _show(self) -> None:
+        """In search attributes too: those are seen even while no worker is there to answer."""
+        first = next(iter(self.parked), None)
+        workflow.upsert_search_attributes(
+            [
+                NEEDS_OPERATOR.value_set(first is not None),
+                BLOCKED_STEP.value_set(first) if first else BLOCKED_STEP.value_unset(),
+            ]
+        )

@@ -1,0 +1,219 @@
+"""The walk through a plan: every step begins the moment the steps it needs are done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.workflow import ActivityHandle
+
+from blueprint import contract
+from blueprint.contract import StepInput, StepOutput, Target
+from blueprint.errors import EngineError
+from blueprint.kinds import KINDS
+from blueprint.plan import Change, Plan, Step
+from blueprint.resource import Observed, resolve_known
+from workflows.calls import begin
+from workflows.messages import StepProgress, StepState
+from workflows.parking import Parking
+
+STEPS_AT_ONCE = 64
+"""As many as a worker's threads: more would only wait there, where nobody sees them."""
+
+
+class Walk:
+    """Carries out the steps of one plan.
+
+    Args:
+        plan: what to do.
+        target: the environment.
+        parking: where failed steps wait for an operator.
+    """
+
+    def __init__(self, plan: Plan, target: Target, parking: Parking) -> None:
+        self.outputs: dict[str, dict[str, Any]] = dict(plan.outputs)
+        """Outputs of everything that exists by now, by resource key."""
+        self._plan = plan
+        self._target = target
+        self._parking = parking
+        self._changes = {change.key: change for change in plan.changes}
+        self._state: dict[str, StepState] = {step.id: "waiting" for step in plan.steps}
+        self._times: dict[str, list[float]] = {}
+        self._finished = {step.id: asyncio.Event() for step in plan.steps}
+        self._turns = {step.serial: asyncio.Lock() for step in plan.steps if step.serial}
+        self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
+        self._waits: set[ActivityHandle[StepOutput]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Walk to the end.
+
+        Cancelling lets the calls in flight come to their end, and begins none.
+
+        Raises:
+            ApplicationError: an operator ended the run.
+        """
+        tasks = [asyncio.create_task(self._walk(step)) for step in self._plan.steps]
+        try:
+            for task in tasks:
+                await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._stopping = True
+            for handle in self._waits:
+                handle.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        if self._parking.aborted is not None:
+            raise ApplicationError(f"ended by an operator: {self._parking.aborted}", type="aborted", non_retryable=True)
+
+    def progress(self) -> tuple[StepProgress, ...]:
+        """Every step as it stands."""
+        return tuple(self._progress_of(step.id) for step in self._plan.steps)
+
+    def skipped(self) -> tuple[str, ...]:
+        """Ids of the steps that an operator skipped."""
+        return tuple(step for step, state in self._state.items() if state == "skipped")
+
+    def summary(self) -> str:
+        """One line: how many steps are in which state."""
+        counts = Counter(self._state.values())
+        return ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+
+    # -- one step ----------------------------------------------------------------------------------------------
+
+    def _enter(self, step: Step, state: StepState) -> None:
+        self._state[step.id] = state
+        workflow.set_current_details(f"{self.summary()}\n\n{self._parking.details()}")
+
+    async def _walk(self, step: Step) -> None:
+        for before in step.after:
+            await self._finished[before].wait()
+        try:
+            if step.serial:
+                async with self._turns[step.serial]:
+                    await self._in_a_slot(step)
+            else:
+                await self._in_a_slot(step)
+        finally:
+            self._finished[step.id].set()
+
+    async def _in_a_slot(self, step: Step) -> None:
+        async with self._slots:
+            if self._stopped():
+                self._enter(step, "dropped")
+                return
+            self._times[step.id] = [workflow.time()]
+            while not await self._attempt(step):
+                pass
+            self._times[step.id].append(workflow.time())
+
+    async def _attempt(self, step: Step) -> bool:
+        """Try once; on failure park and do as the operator says. Returns whether the step is over."""
+        self._enter(step, "running")
+        try:
+            await self._carry_out(step)
+        except (ActivityError, EngineError) as error:
+            if is_cancelled_exception(error) or (self._stopping and isinstance(error, ActivityError)):
+                self._enter(step, "dropped")
+                return True
+            return await self._ask(step, error)
+        self._enter(step, "done")
+        return True
+
+    async def _ask(self, step: Step, error: ActivityError | EngineError) -> bool:
+        self._state[step.id] = "parked"
+        cause = error.cause if isinstance(error, ActivityError) else error
+        decision = await self._parking.park(step.id, str(getattr(cause, "message", None) or cause or error))
+        if decision == "retry":
+            return False
+        self._enter(step, "skipped" if decision == "skip" else "dropped")
+        return True
+
+    async def _carry_out(self, step: Step) -> None:
+        changes = tuple(self._resolved(self._changes[key], step) for key in step.changes)
+        kind = KINDS[changes[0].kind]
+        title = f"{kind.title}: {step.id}"
+        if step.action == "delete":
+            await self._call(contract.DELETE, step, changes, title)
+            if kind.lingers:
+                await self._wait(contract.WAIT_GONE, step, changes, f"{title}, until it is gone")
+            return
+        if step.action != "await":
+            done = await self._call(
+                contract.CREATE if step.action == "create" else contract.UPDATE, step, changes, title
+            )
+            self.outputs.update(done.outputs)
+            changes = tuple(_with_id(change, done.outputs[change.key]["id"]) for change in changes)
+        if kind.settles or step.action == "await":
+            ready = await self._wait(contract.WAIT_READY, step, changes, f"{title}, until it is ready")
+            self.outputs.update(ready.outputs)
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        activity: contract.ActivityType[StepInput, StepOutput],
+        step: Step,
+        changes: tuple[Change, ...],
+        title: str,
+    ) -> StepOutput:
+        return await begin(activity, StepInput(target=self._target, step=step.id, changes=changes), title)
+
+    async def _wait(
+        self,
+        activity: contract.ActivityType[StepInput, StepOutput],
+        step: Step,
+        changes: tuple[Change, ...],
+        title: str,
+    ) -> StepOutput:
+        """A wait changes nothing, so cancelling the run cuts it short."""
+        handle = begin(activity, StepInput(target=self._target, step=step.id, changes=changes), title)
+        self._waits.add(handle)
+        try:
+            return await handle
+        finally:
+            self._waits.discard(handle)
+
+    def _resolved(self, change: Change, step: Step) -> Change:
+        if step.action == "delete" or change.resource is None:
+            return change.model_copy(update={"resource": None, "differences": ()})
+        resource = change.resource
+        inputs = dict(resource.inputs)
+        if resource.parent:
+            inputs["parent_id"] = {"$ref": resource.parent, "output": "id"}
+        resource = resource.model_copy(
+            update={
+                "fields": resolve_known(resource.fields, self.outputs, change.key),
+                "inputs": resolve_known(inputs, self.outputs, change.key),
+            }
+        )
+        return change.model_copy(
+            update={"resource": resource, "observed": change.observed if step.action != "create" else None}
+        )
+
+    # -- bookkeeping -------------------------------------------------------------------------------------------
+
+    def _stopped(self) -> bool:
+        return self._stopping or self._parking.aborted is not None
+
+    def _progress_of(self, step: str) -> StepProgress:
+        times = self._times.get(step, [])
+        return StepProgress(
+            id=step,
+            state=self._state[step],
+            started=times[0] if times else None,
+            ended=times[1] if len(times) > 1 else None,
+            trouble=self._parking.parked.get(step, ""),
+        )
+
+
+def _with_id(change: Change, object_id: str) -> Change:
+    """The change with the object that it made, so that the wait knows what to look at."""
+    inputs = change.resource.inputs if change.resource else {}
+    item = Observed(
+        kind=change.kind, name=change.name, id=object_id, parent_id=inputs.get("parent_id", ""), inputs=inputs
+    )
+    return change.model_copy(update={"observed": item})
