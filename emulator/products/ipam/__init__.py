@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.products.ipam.addresses import (
     IPS,
+    LONGEST_DETACH,
     NETWORKS,
     attach,
     book,
@@ -22,6 +23,7 @@ PRODUCTS = [product]
 
 __all__ = [
     "IPS",
+    "LONGEST_DETACH",
     "NETWORKS",
     "PRODUCTS",
     "attach",

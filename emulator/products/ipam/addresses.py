@@ -18,7 +18,7 @@ IPS = "ipam.ips"
 NETWORKS = "vpc.private_networks"
 
 FIRST_HOST = 2
-"""The first two addresses of a subnet are the network's and the DHCP server's."""
+"""The first two addresses of a subnet, and the last of an IPv4 one, are not to be had."""
 
 HIDDEN = 1.0
 """Seconds for which a list may not show the address of a new attachment (Scaleway latencies, 2)."""
@@ -182,7 +182,8 @@ def _checked(network: Network, wanted: str, taken: set[str]) -> str:
         address: Any = ipaddress.ip_address(wanted.partition("/")[0])
     except ValueError:
         raise invalid_arguments(("address", "format", f"{wanted} is not an IP address")) from None
-    if address not in network or int(address) - int(network.network_address) < FIRST_HOST:
+    last = network.broadcast_address if network.version == 4 else None
+    if address not in network or address == last or int(address) - int(network.network_address) < FIRST_HOST:
         raise invalid_arguments(("address", "constraint", f"{wanted} is not available in subnet {network}"))
     if str(address) in taken:
         raise already_exists("ip", "", f"address {address} is already booked")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulator.products.vpc import acl, object_storage, peering, private_networks, routes, subnets, vpcs
-from emulator.products.vpc.api import product
+from emulator.products.vpc.api import product, vpc_product
 
-PRODUCTS = [product]
+PRODUCTS = [product, vpc_product]
 
 __all__ = ["PRODUCTS", "acl", "object_storage", "peering", "private_networks", "routes", "subnets", "vpcs"]

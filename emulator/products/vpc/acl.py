@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 
 from emulator.errors import ApiError, invalid_arguments
-from emulator.products.vpc.api import ACLS, VPCS, product, require
+from emulator.products.vpc.api import ACLS, VPCS, require, vpc_product
 from emulator.routing import Answer, Call
 from emulator.world import Document
 
@@ -20,7 +20,7 @@ def _key(call: Call, ipv6: bool) -> str:
     return f"{vpc['id']}/{'ipv6' if ipv6 else 'ipv4'}"
 
 
-@product.get("/vpcs/{vpc_id}/acl-rules", call_ms=34)
+@vpc_product.get("/vpcs/{vpc_id}/acl-rules", call_ms=34)
 def get_acl(call: Call) -> Answer:
     """GetAcl: a VPC without a list of its own accepts everything."""
     acl = call.world.find(ACLS, _key(call, bool(call.flag("is_ipv6"))))
@@ -29,7 +29,7 @@ def get_acl(call: Call) -> Answer:
     return {"default_policy": acl["default_policy"], "rules": acl["rules"]}
 
 
-@product.put("/vpcs/{vpc_id}/acl-rules", call_ms=102)
+@vpc_product.put("/vpcs/{vpc_id}/acl-rules", call_ms=102)
 def set_acl(call: Call) -> Answer:
     """SetAcl: replaces the whole list of one family, or nothing if one rule of it is refused."""
     ipv6 = bool(call.body.get("is_ipv6"))

@@ -9,7 +9,10 @@ from emulator.products.account import organization_of
 from emulator.routing import Call, Product
 from emulator.world import DEFAULT_PROJECT, Document
 
-product = Product("vpc", "/vpc/v2/regions/{region}")
+PREFIX = "/vpc/v2/regions/{region}"
+product = Product("vpc", PREFIX)
+vpc_product = Product("vpc", PREFIX, "vpc_vpc")
+"""The routes of VPCs themselves, whose 403 was recorded with this name."""
 
 VPCS = "vpc.vpcs"
 PRIVATE_NETWORKS = "vpc.private_networks"

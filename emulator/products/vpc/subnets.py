@@ -21,6 +21,12 @@ LARGEST_PREFIX, SMALLEST_PREFIX = 20, 29
 """Sizes that an IPv4 subnet may have."""
 IPV6_PREFIX = 64
 
+RESERVED = [
+    ipaddress.IPv4Network(text)
+    for text in ("127.0.0.0/8", "0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32")
+]
+"""Ranges that are not routed in the internet and yet not for private networks (Scaleway docs, reserved IP ranges)."""
+
 
 def subnets_of(world: World, wanted: list[str], vpc: Document, holder: Document) -> list[Network]:
     """The subnets of a new private network: `wanted`, and one chosen for each family that is missing.
@@ -49,7 +55,7 @@ def _parsed(number: int, text: str) -> Network:
         network = ipaddress.ip_network(text)
     except ValueError:
         raise _refused(name, "cidr: {}") from None
-    if network.is_global:
+    if network.is_global or _overlaps(network, [*RESERVED]):
         raise _refused(name, "private_range: {}")
     if isinstance(network, ipaddress.IPv6Network):
         if network.prefixlen != IPV6_PREFIX:

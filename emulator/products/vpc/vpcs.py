@@ -16,9 +16,9 @@ from emulator.products.vpc.api import (
     here,
     ordered,
     owner,
-    product,
     require,
     updated,
+    vpc_product,
 )
 from emulator.routing import Answer, Call
 from emulator.world import DEFAULT_PROJECT, Document, World, public, seed
@@ -80,7 +80,7 @@ def _switched(call: Call, field: str) -> Document:
     return show(call.world, vpc)
 
 
-@product.post("/vpcs", call_ms=164)
+@vpc_product.post("/vpcs", call_ms=164)
 def create_vpc(call: Call) -> Answer:
     """CreateVPC."""
     vpc = _create(
@@ -94,7 +94,7 @@ def create_vpc(call: Call) -> Answer:
     return show(call.world, vpc)
 
 
-@product.get("/vpcs")
+@vpc_product.get("/vpcs")
 def list_vpcs(call: Call) -> Answer:
     """ListVPCs."""
     found = matching(call, here(call, VPCS))
@@ -105,19 +105,19 @@ def list_vpcs(call: Call) -> Answer:
     return page(call, ordered(call, found), "vpcs", show=lambda vpc: show(call.world, vpc))
 
 
-@product.get("/vpcs/{vpc_id}", call_ms=36)
+@vpc_product.get("/vpcs/{vpc_id}", call_ms=36)
 def get_vpc(call: Call) -> Answer:
     """GetVPC."""
     return show(call.world, _vpc(call))
 
 
-@product.patch("/vpcs/{vpc_id}")
+@vpc_product.patch("/vpcs/{vpc_id}")
 def update_vpc(call: Call) -> Answer:
     """UpdateVPC."""
     return show(call.world, updated(call, VPCS, _vpc(call), "name", "tags"))
 
 
-@product.delete("/vpcs/{vpc_id}", call_ms=193)
+@vpc_product.delete("/vpcs/{vpc_id}", call_ms=193)
 def delete_vpc(call: Call) -> Answer:
     """DeleteVPC: refused for the default one, and while a private network or a connector is left."""
     world, vpc = call.world, _vpc(call)
@@ -132,13 +132,13 @@ def delete_vpc(call: Call) -> Answer:
     return None
 
 
-@product.post("/vpcs/{vpc_id}/enable-routing")
+@vpc_product.post("/vpcs/{vpc_id}/enable-routing")
 def enable_routing(call: Call) -> Answer:
     """EnableRouting."""
     return _switched(call, "routing_enabled")
 
 
-@product.post("/vpcs/{vpc_id}/enable-custom-routes-propagation", call_ms=44)
+@vpc_product.post("/vpcs/{vpc_id}/enable-custom-routes-propagation", call_ms=44)
 def enable_custom_routes_propagation(call: Call) -> Answer:
     """EnableCustomRoutesPropagation: its recorded answers lack the two newest fields of a VPC."""
     vpc = _switched(call, "custom_routes_propagation_enabled")

@@ -7,6 +7,7 @@ import ipaddress
 from emulator.errors import ApiError, invalid_arguments, precondition_failed
 from emulator.paging import matching, page
 from emulator.products.vpc.api import owner
+from emulator.products.vpcgw import networks
 from emulator.products.vpcgw.api import (
     GATEWAY_NETWORKS,
     GATEWAYS,
@@ -19,7 +20,6 @@ from emulator.products.vpcgw.api import (
     settled,
 )
 from emulator.products.vpcgw.ips import free, reserve
-from emulator.products.vpcgw.networks import detach
 from emulator.routing import Answer, Call
 from emulator.world import Document, World, hook, public
 
@@ -38,7 +38,7 @@ ALLOCATION, START, RECONFIGURATION, REMOVAL = 1.0, 5.0, 5.0, 0.5
 def show(world: World, gateway: Document) -> Document:
     """A gateway as the API shows it, with its address and networks; keys without a value are left out."""
     shown = public(gateway)
-    shown["gateway_networks"] = [public(n) for n in world.where(GATEWAY_NETWORKS, gateway_id=gateway["id"])]
+    shown["gateway_networks"] = [networks.show(n) for n in world.where(GATEWAY_NETWORKS, gateway_id=gateway["id"])]
     shown["ipv4"] = next((public(ip) for ip in world.where(IPS, gateway_id=gateway["id"])), None)
     return {key: value for key, value in shown.items() if value is not None}
 
@@ -111,8 +111,8 @@ def list_gateways(call: Call) -> Answer:
     world = call.world
     found = matching(call, here(call, GATEWAYS))
     found = among(call, among(call, found, "status", "status"), "type", "types")
-    if networks := call.args("private_network_ids"):
-        attached = {n["gateway_id"] for n in world.all(GATEWAY_NETWORKS) if n["private_network_id"] in networks}
+    if wanted := call.args("private_network_ids"):
+        attached = {n["gateway_id"] for n in world.all(GATEWAY_NETWORKS) if n["private_network_id"] in wanted}
         found = [gateway for gateway in found if gateway["id"] in attached]
     return page(call, ordered(call, found), "gateways", show=lambda gateway: show(world, gateway))
 
@@ -147,7 +147,7 @@ def delete_gateway(call: Call) -> Answer:
     gateway.update(status="deleting", updated_at=world.timestamp())
     world.put(GATEWAYS, gateway)
     for network in list(world.where(GATEWAY_NETWORKS, gateway_id=gateway["id"])):
-        detach(world, network)
+        networks.detach(world, network)
     data = {"delete_ip": bool(call.flag("delete_ip"))}
     world.later(REMOVAL, GATEWAYS, gateway["id"], run="vpcgw.gateway_removed", data=data, remove=True)
     return show(world, gateway)
