@@ -97,7 +97,7 @@ class SecretStore:
             secret_id=secret.id,
             region=self._region,
             page_size=1,
-            status=["enabled"],
+            status=[SecretVersionStatus.ENABLED],
         )
         return (answer.versions[0].description or "") if answer.versions else None
 

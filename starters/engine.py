@@ -1,9 +1,9 @@
 """The engine as a library: start runs, watch them, steer them. The CLI is made of these calls.
 
-    engine = await Engine.connect()
-    plan = await engine.plan(PlanInput(target=..., environment=...))
-    run = await engine.apply(ChangeInput(request=..., fingerprint=plan.fingerprint()))
-    output = await run.result()
+engine = await Engine.connect()
+plan = await engine.plan(PlanInput(target=..., environment=...))
+run = await engine.apply(ChangeInput(request=..., fingerprint=plan.fingerprint()))
+output = await run.result()
 """
 
 from __future__ import annotations
