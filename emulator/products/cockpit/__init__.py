@@ -1,0 +1,7 @@
+"""Cockpit v1: data sources, tokens, alerts and Grafana."""
+
+from __future__ import annotations
+
+from emulator.products.cockpit import alerts, grafana, sources
+
+PRODUCTS = [sources.product, alerts.product, grafana.product, grafana.regional]
