@@ -19,6 +19,7 @@ from typing import Any
 from temporalio.client import Client
 
 from starters.child import HOST, Child, PortTakenError, StartError, free_port, listens, require_free
+from workflows.identity import SEARCH_ATTRIBUTES
 
 NAMESPACE = "default"
 
@@ -29,15 +30,6 @@ DYNAMIC_CONFIG = {
     "history.visibilityProcessorMaxPollRPS": "2000",
 }
 """Out of the box one shard does 20 steps a second, and a timer costs at least one second."""
-
-SEARCH_ATTRIBUTES = {
-    "BlockedStep": "Keyword",
-    "Environment": "Keyword",
-    "NeedsOperator": "Bool",
-    "Operation": "Keyword",
-    "StartedBy": "Keyword",
-}
-"""What the list of workflows can be filtered by. SQL visibility allows 10 Keyword and 3 Bool attributes a namespace."""
 
 RETENTION = "90d"
 """How long closed histories are kept: they are the record of who changed what. The server's own default is one day."""
@@ -204,8 +196,9 @@ class TemporalServer:
             config["frontend.WorkflowTimeSkippingEnabled"] = "true"
         for key, value in config.items():
             command += ["--dynamic-config-value", f"{key}={value}"]
-        for name, kind in SEARCH_ATTRIBUTES.items():
-            command += ["--search-attribute", f"{name}={kind}"]
+        for attribute in SEARCH_ATTRIBUTES:
+            # The tool's names of the types are the SDK's, written as words: KEYWORD is Keyword.
+            command += ["--search-attribute", f"{attribute.name}={attribute.indexed_value_type.name.title()}"]
         return command
 
     def _await_service(self, deadline: float) -> None:
