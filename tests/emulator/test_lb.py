@@ -91,7 +91,7 @@ def pem_chain(name: str, *others: str, stranger: bool = False) -> str:
         .serial_number(1)
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in (name, *others)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in others or (name,)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     shown = ec.generate_private_key(ec.SECP256R1()) if stranger else key
@@ -223,7 +223,9 @@ def test_what_is_used_cannot_go_and_what_is_absent_says_so(api: Api) -> None:
     """Deletion in the wrong order, and the 404s without a type."""
     lb = new_lb(api)
     backend = new_backend(api, lb)
-    chain = {"custom_certificate": {"certificate_chain": pem_chain("shop.example.com", "www.example.com")}}
+    chain = {
+        "custom_certificate": {"certificate_chain": pem_chain("example.com", "shop.example.com", "www.example.com")}
+    }
     certificate = ok(api.request("POST", f"{LB}/lbs/{lb['id']}/certificates", chain))
     assert (certificate["status"], certificate["common_name"]) == ("ready", "shop.example.com")
     assert certificate["subject_alternative_name"] == ["www.example.com"]

@@ -54,6 +54,8 @@ def _instant(moment: datetime.datetime) -> str:
 def read_chain(chain: str) -> Document:
     """Names and validity of the first certificate of a PEM chain that also holds its private key.
 
+    Its alternative names come before its subject: the first is shown as the common name, as recorded.
+
     Raises:
         ApiError: 400 if there is no certificate, no key, or the key is not that of the certificate.
     """
@@ -62,11 +64,11 @@ def read_chain(chain: str) -> Document:
     except ValueError:
         raise invalid_field("certificate_chain", "no certificate could be read") from None
     _check_key(chain, leaf)
-    names = [str(attribute.value) for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    common_name = names[0] if names else ""
+    subject = [str(attribute.value) for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    common_name, *others = _alternative_names(leaf) or subject or [""]
     return {
         "common_name": common_name,
-        "subject_alternative_name": [name for name in _alternative_names(leaf) if name != common_name],
+        "subject_alternative_name": others,
         "not_valid_before": _instant(leaf.not_valid_before_utc),
         "not_valid_after": _instant(leaf.not_valid_after_utc),
     }
