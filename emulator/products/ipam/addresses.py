@@ -78,7 +78,7 @@ def book(
             "created_at": now,
             "updated_at": now,
             "source": source,
-            "resource": resource,
+            "resource": _holder(resource),
             "tags": list(tags),
             "reverses": [],
             "region": region,
@@ -88,6 +88,13 @@ def book(
             "_listed_at": world.now() + (HIDDEN * world.latency if resource else 0.0),
         },
     )
+
+
+def _holder(resource: Document | None) -> Document | None:
+    """The resource with its MAC address in capitals, as IPAM writes it wherever it comes from."""
+    if resource is None or not resource.get("mac_address"):
+        return resource
+    return resource | {"mac_address": resource["mac_address"].upper()}
 
 
 def subnet_of(world: World, private_network_id: str, *, is_ipv6: bool) -> Document:
@@ -124,7 +131,7 @@ def attach(world: World, ip_id: str, resource: Document) -> Document:
         raise not_found("ip", ip_id)
     if ip["resource"] is not None and ip["resource"]["id"] != resource["id"]:
         raise precondition_failed("resource_still_in_use", "IP is already attached to a resource")
-    ip.update(resource=resource, updated_at=world.timestamp())
+    ip.update(resource=_holder(resource), updated_at=world.timestamp())
     return world.put(IPS, ip)
 
 

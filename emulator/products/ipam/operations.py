@@ -17,6 +17,31 @@ REVERSE_SYNC = 1.0
 """Seconds until a changed reverse name is read back."""
 
 
+def show(world: World, ip: Document) -> Document:
+    """An address as the API shows it: the reverse names that Scaleway gives by itself come before the user's."""
+    return public(ip) | {"reverses": [*_given_names(world, ip), *ip["reverses"]]}
+
+
+def _given_names(world: World, ip: Document) -> list[Document]:
+    """Public IPv6 prefixes have a name, and another one for the address that their server derives from its MAC."""
+    if not ip["is_ipv6"] or "zonal" not in ip["source"]:
+        return []
+    prefix = ipaddress.IPv6Network(ip["address"])
+    names: list[Document] = [{"address": None, "hostname": "-".join(_groups(prefix[0])) + ".rev.scw.cloud."}]
+    server = world.find("instance.servers", (ip["resource"] or {}).get("id", ""))
+    if server is not None:
+        mac = bytes.fromhex(server["mac_address"].replace(":", ""))
+        interface = bytes([mac[0] ^ 2, *mac[1:3], 0xFF, 0xFE, *mac[3:]])
+        address = prefix[int.from_bytes(interface, "big")]
+        hostname = "-".join(reversed(_groups(address))) + ".instances.scw.cloud."
+        names.append({"address": str(address), "hostname": hostname})
+    return names
+
+
+def _groups(address: ipaddress.IPv6Address) -> list[str]:
+    return [f"{int(group, 16):x}" for group in address.exploded.split(":")]
+
+
 def _ip(call: Call) -> Document:
     ip = call.require(IPS, call.params["ip_id"], "ip")
     if ip["region"] != call.params["region"]:
@@ -91,7 +116,7 @@ def list_ips(call: Call) -> Answer:
     """ListIPs: newest first; of several tags one is enough."""
     field, _, direction = (call.arg("order_by") or "created_at_desc").rpartition("_")
     found = sorted((ip for ip in call.world.all(IPS) if _listed(call, ip)), key=lambda ip: _order(ip, field))
-    return page(call, found[::-1] if direction == "desc" else found, "ips")
+    return page(call, found[::-1] if direction == "desc" else found, "ips", show=lambda ip: show(call.world, ip))
 
 
 def _order(ip: Document, field: str) -> str:
@@ -142,7 +167,7 @@ def _listed(call: Call, ip: Document) -> bool:
 @product.get("/ips/{ip_id}", call_ms=33)
 def get_ip(call: Call) -> Answer:
     """GetIP."""
-    return public(_ip(call))
+    return show(call.world, _ip(call))
 
 
 @product.patch("/ips/{ip_id}", call_ms=110)
@@ -154,7 +179,7 @@ def update_ip(call: Call) -> Answer:
     ip["updated_at"] = world.timestamp()
     world.put(IPS, ip)
     if (reverses := call.body.get("reverses")) is None:
-        return public(ip)
+        return show(world, ip)
     names = [{"address": r.get("address"), "hostname": str(r["hostname"]).rstrip(".") + "."} for r in reverses]
     world.later(REVERSE_SYNC, IPS, ip["id"], run="ipam.reverses", data={"reverses": names})
     return public(ip) | {"reverses": []}
@@ -162,9 +187,8 @@ def update_ip(call: Call) -> Answer:
 
 @hook("ipam.reverses")
 def reverses_synced(world: World, ip: Document, data: Document) -> None:
-    """Show the new reverse names after those that Scaleway gives by itself."""
-    own = [reverse for reverse in ip["reverses"] if reverse["hostname"].endswith(".scw.cloud.")]
-    ip["reverses"] = own + data["reverses"]
+    """Show the new reverse names."""
+    ip["reverses"] = data["reverses"]
 
 
 def _require_free(ip: Document) -> None:
