@@ -29,9 +29,11 @@ class Environment(Section):
 
     org: Annotated[
         str, Matching("[a-z][a-z0-9-]*[a-z0-9]", "lower-case letters, digits and hyphens, a letter first", limit=20)
-    ]
+    ] = Field(examples=["lssm"])
     """The organisation, first part of most names."""
-    env: Annotated[str, Matching("[a-z][a-z0-9]*", "lower-case letters and digits, a letter first", limit=12)]
+    env: Annotated[str, Matching("[a-z][a-z0-9]*", "lower-case letters and digits, a letter first", limit=12)] = Field(
+        examples=["prod"]
+    )
     """The environment, second part of every name; also the name of the file."""
     region: Annotated[str, Matching("[a-z]{2}-[a-z]{3}", "a Scaleway region, such as fr-par")] = "fr-par"
     """Scaleway region."""
@@ -46,7 +48,7 @@ class Environment(Section):
     ] = Field(default=[])
     """Protected objects that may be deleted or replaced, by resource key; * stands for anything within a kind."""
 
-    network: PrivateNetwork
+    network: PrivateNetwork = Field(examples=[{"cidr": "10.0.0.0/24"}])
     """VPC, private network, public gateway, network ACL."""
     ssh_keys: dict[Label, SshPublicKey] = Field(default={})
     """Public keys that may log in to nodes and through the bastion, by name."""
@@ -61,7 +63,7 @@ class Environment(Section):
     redis: Redis | None = None
     """Managed Redis; none if left out."""
     buckets: dict[DomainKey, Bucket] = Field(default={}, max_length=100)
-    """Buckets, by "<domain>/<what>". Scaleway allows 100 an organisation."""
+    """Buckets, by `<domain>/<what>`. Scaleway allows 100 an organisation."""
     sqs: Sqs | None = None
     """Queues and their credentials; SQS stays off if left out."""
     dns: dict[Hostname, Zone] = Field(default={})

@@ -44,8 +44,6 @@ class PolicyRule(Section):
 
 
 def _date(value: Any) -> date:
-    if isinstance(value, date):
-        return value
     try:
         return date.fromisoformat(value)
     except (TypeError, ValueError):

@@ -22,7 +22,7 @@ class LlmProvider(Section):
     )
     """Where its API is; Scaleway's Generative APIs if left out."""
     api_key: Label = Field(examples=["premium-llm-key", "backend-api-key"])
-    """Name of the secret that holds its key: one of `secrets`, or one of the engine, such as `<application>-api-key`."""
+    """Name of the secret that holds its key: one of `secrets`, or one of the engine, such as `<app>-api-key`."""
 
 
 class LlmRoute(Section):

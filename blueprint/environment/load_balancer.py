@@ -67,7 +67,7 @@ class Backend(Section):
 class Certificate(Section):
     """A Let's Encrypt certificate. Each of its names needs a record that leads to the load balancer."""
 
-    domains: list[Hostname] = Field(min_length=1, examples=[["api.example.org"]])
+    domains: list[Hostname] = Field(min_length=1, max_length=100, examples=[["api.example.org"]])
     """Names; the first is the common name."""
 
 
@@ -97,11 +97,11 @@ class LoadBalancer(Section):
     """Whether it has a public IPv6 address too."""
     ssl_compatibility: Literal["modern", "intermediate", "old"] = "intermediate"
     """Which TLS versions and ciphers are offered."""
-    backends: dict[Label, Backend] = Field(min_length=1)
+    backends: dict[Label, Backend] = Field(min_length=1, max_length=300)
     """Pools, by name."""
-    certificates: dict[Label, Certificate] = Field(default={})
+    certificates: dict[Label, Certificate] = Field(default={}, max_length=200)
     """Certificates, by name."""
-    frontends: dict[Label, Frontend] = Field(min_length=1)
+    frontends: dict[Label, Frontend] = Field(default={}, max_length=300)
     """Listening ports, by name.
 
     If left out: `https` on 443 with all certificates and `http` on 80 redirecting to it; without certificates only

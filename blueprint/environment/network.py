@@ -10,12 +10,12 @@ from pydantic import AfterValidator, Field
 from blueprint.environment.base import Section
 from blueprint.environment.scalars import CommercialType, Network, Port, Ports, wrong
 
-_PRIVATE_RANGES = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
 def _private_ipv4(value: str) -> str:
     network = ipaddress.ip_network(value)
-    if not isinstance(network, ipaddress.IPv4Network) or not any(network.subnet_of(wide) for wide in _PRIVATE_RANGES):  # type: ignore[arg-type]
+    if not isinstance(network, ipaddress.IPv4Network) or not any(network.subnet_of(wide) for wide in PRIVATE_RANGES):
         raise wrong(f"{value!r} is not private; one inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 fits")
     if not 20 <= network.prefixlen <= 29:
         raise wrong(f"{value!r} has the wrong size; between /20 and /29 fits a private network")

@@ -18,8 +18,8 @@ class WrittenFile(Section):
     """Where."""
     content: str
     """What."""
-    permissions: Annotated[str, Matching("0[0-7]{3}", "octal with a leading zero, such as '0644'")] = "0644"
-    """Mode, in quotes."""
+    permissions: Annotated[str, Matching("0[0-7]{3}", "octal with a leading zero, such as 0644")] = "0644"
+    """Mode."""
     owner: str = "root:root"
     """User and group."""
 

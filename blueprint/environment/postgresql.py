@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from blueprint.environment.base import Section
+from blueprint.environment.base import Section, Shorthand
 from blueprint.environment.scalars import Bytes, CommercialType, Label, Matching, Seconds
 
 Identifier = Annotated[str, Matching("[a-z][a-z0-9_]*", "lower-case letters, digits and underscores, a letter first")]
@@ -21,12 +21,16 @@ def _setting(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _version(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
+
+
 Setting = Annotated[str, BeforeValidator(_setting, json_schema_input_type=str | int | float | bool)]
-"""Value of a setting; PostgreSQL's on and off, which YAML reads as true and false, are kept as on and off."""
+"""Value of a setting; true and false become PostgreSQL's on and off."""
 
 
 class DatabaseVolume(Section):
-    """Where the data is."""
+    """The disk."""
 
     type: Literal["lssd", "sbs_5k", "sbs_15k"] = "sbs_5k"
     """Local disk of the node type, or block storage with 5,000 or 15,000 operations a second."""
@@ -61,12 +65,12 @@ class DatabaseUser(Section):
 class Postgresql(Section):
     """The managed PostgreSQL instance: one endpoint, in the private network."""
 
-    version: Literal["14", "15", "16", "17"] = "16"
-    """Major version, in quotes. A newer one replaces the instance."""
+    version: Annotated[Literal["14", "15", "16", "17"], Shorthand(_version, {"enum": [14, 15, 16, 17]})] = "16"
+    """Major version. Another one replaces the instance."""
     type: CommercialType = "DB-DEV-S"
     """Commercial type of the node."""
     volume: DatabaseVolume = DatabaseVolume()
-    """Where the data is."""
+    """Disk of the instance."""
     high_availability: Literal["disabled", "single_zone", "multiple_zone"] = "disabled"
     """Whether a standby takes over, and where it is. Can be enabled later and not disabled."""
     backup: BackupSchedule = BackupSchedule()

@@ -17,14 +17,14 @@ def _setting(value: Any) -> Any:
 
 
 Setting = Annotated[str, BeforeValidator(_setting, json_schema_input_type=str | int | float | bool)]
-"""Value of a setting, in the words of Scaleway's API: true and false, not yes and no."""
+"""Value of a setting, in the words of Scaleway's API."""
 
 
 class Redis(Section):
     """The managed Redis instance: one endpoint, in the private network; the password is kept in Secret Manager."""
 
-    version: Annotated[str, Matching(r"\d+\.\d+\.\d+", "a full version in quotes, such as '8.6.3'")] = "8.6.3"
-    """Full version, in quotes."""
+    version: Annotated[str, Matching(r"\d+\.\d+\.\d+", "a full version, such as 8.6.3")] = "8.6.3"
+    """Full version."""
     type: CommercialType = "RED1-MICRO"
     """Commercial type of a node."""
     nodes: int = Field(default=1, ge=1, le=6)

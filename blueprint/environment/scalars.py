@@ -44,7 +44,7 @@ class Matching:
         if len(value) > self.limit:
             raise wrong(f"{value!r} has {len(value)} characters; at most {self.limit} fit")
         if not re.fullmatch(self.pattern, value):
-            raise wrong(f"{value!r} does not fit; {self.expectation} would")
+            raise wrong(f"{value!r} does not fit; expected {self.expectation}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -134,11 +134,13 @@ def parse_ports(value: Any) -> PortRange:
 
 
 def parse_hostname(value: str) -> str:
-    """A host name in lower case without the final dot."""
+    """A host name in its normal form: lower case, without the final dot, so that one name is written one way."""
     name = value.lower().removesuffix(".")
     labels = name.removeprefix("*.").split(".")
     if len(labels) < 2 or len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
         raise wrong(f"{value!r} is not a host name; one such as api.example.org fits")
+    if name != value:
+        raise wrong(f"{value!r} is not written in the normal form; {name} fits")
     return name
 
 
@@ -162,7 +164,7 @@ CommercialType = Annotated[
 """A type from Scaleway's catalogue. Whether the zone has it, only the API knows."""
 
 Hostname = Annotated[str, AfterValidator(parse_hostname), Field(json_schema_extra={"format": "hostname"})]
-"""A fully qualified name, kept without the final dot."""
+"""A fully qualified name in lower case, without the final dot."""
 
 Network = Annotated[str, BeforeValidator(parse_network), WithJsonSchema({"type": "string", "format": "cidr"})]
 """An IPv4 or IPv6 network, kept in its normal form."""

@@ -18,7 +18,7 @@ def _cron(value: str) -> str:
     fields = value.split()
     if len(fields) != len(_RANGES):
         raise wrong(
-            f"{value!r} has {len(fields)} fields; minute, hour, day of the month, month and day of the week, "
+            f"{value!r} is not five fields; minute, hour, day of the month, month and day of the week, "
             "such as '0 6 * * *', fit"
         )
     for field, (name, low, high) in zip(fields, _RANGES, strict=True):
@@ -26,7 +26,7 @@ def _cron(value: str) -> str:
             found = _PART.fullmatch(part)
             bounds = [int(number) for number in found.groups()[:2] if number] if found else []
             if not found or not all(low <= number <= high for number in bounds) or bounds != sorted(bounds):
-                raise wrong(f"{value!r}: {part!r} is not a {name}; {low} to {high}, * or a step such as */5 fits")
+                raise wrong(f"{value!r}: {part!r} is no {name}; {low} to {high}, * or a step such as */5 fits")
     return value
 
 

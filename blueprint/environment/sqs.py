@@ -48,7 +48,7 @@ class Sqs(Section):
     """SQS, activated for the project if this section is there."""
 
     queues: dict[DomainKey, Queue] = Field(default={}, max_length=50)
-    """Queues, by "<domain>/<what>". Scaleway allows 50 a project, dead-letter queues included."""
+    """Queues, by `<domain>/<what>`. Scaleway allows 50 a project, dead-letter queues included."""
     credentials: dict[Label, Annotated[list[Permission], Field(min_length=1)]] = Field(
         default={}, examples=[{"backend": ["publish", "receive"]}]
     )

@@ -1,0 +1,63 @@
+"""Checks of who may do what: secrets, LLM providers, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from blueprint.environment.environment import Environment
+from blueprint.environment.problems import Problem, suggestion, unknown
+
+
+def check(environment: Environment) -> Iterator[Problem]:
+    """Problems of secrets, LLM routing and monitoring."""
+    made = engine_secrets(environment)
+    for name in environment.secrets:
+        if name in made:
+            message = f"the engine makes this secret itself, for {made[name]}; another name fits"
+            yield Problem(("secrets", name), message)
+    if environment.llm:
+        for name, provider in environment.llm.providers.items():
+            if provider.api_key not in {*made, *environment.secrets}:
+                # Not repeated: it may be the key itself, put here by mistake.
+                message = (
+                    f"there is no secret of this name; {suggestion(provider.api_key, [*environment.secrets, *made])}"
+                )
+                yield Problem(("llm", "providers", name, "api_key"), message)
+        for name, route in environment.llm.routes.items():
+            if route.provider not in environment.llm.providers:
+                message = unknown(route.provider, environment.llm.providers, "llm.providers")
+                yield Problem(("llm", "routes", name, "provider"), message)
+    yield from _monitoring(environment)
+
+
+def engine_secrets(environment: Environment) -> dict[str, str]:
+    """Secrets that the engine makes by rule: name -> what for."""
+    names = environment.names
+    made: dict[str, str] = {}
+    if environment.postgresql:
+        for user in [names.postgresql_admin, *environment.postgresql.accounts()]:
+            made[names.postgresql_secret(user)] = f"the database user {user}"
+    if environment.redis:
+        made[names.redis_secret] = "redis"
+    for application, settings in environment.applications.items():
+        if settings.api_key:
+            made[names.api_key_secret(application)] = f"the API key of applications.{application}"
+    for credentials in environment.sqs.credentials if environment.sqs else ():
+        made[names.sqs_secret(credentials)] = f"sqs.credentials.{credentials}"
+    for token in environment.monitoring.tokens if environment.monitoring else ():
+        made[names.cockpit_secret(token)] = f"monitoring.tokens.{token}"
+    return made
+
+
+def _monitoring(environment: Environment) -> Iterator[Problem]:
+    monitoring = environment.monitoring
+    if not monitoring:
+        return
+    if not monitoring.alert_manager:
+        for field in ("contact_points", "managed_alerts"):
+            if getattr(monitoring, field):
+                message = "without the alert manager nothing is sent; alert_manager: true is needed"
+                yield Problem(("monitoring", field), message)
+    for index, email in enumerate(monitoring.contact_points):
+        if email in monitoring.contact_points[:index]:
+            yield Problem(("monitoring", "contact_points", index), f"{email} is given twice; once is enough")
