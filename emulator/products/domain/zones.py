@@ -12,7 +12,7 @@ from emulator.world import DEFAULT_PROJECT, Document, World, hook, public
 
 product = Product("domain", "/domain/v2beta1")
 
-ZONES, DOMAINS, RECORDS, VERSIONS = "domain.zones", "domain.domains", "domain.records", "domain.versions"
+ZONES, DOMAINS, RECORDS, VERSIONS = "domain.zones", "domain.domains", "domain.records", "_domain.versions"
 NAMESERVERS = ("ns0.dom.scw.cloud", "ns1.dom.scw.cloud")
 NS_TTL = 1800
 PROPAGATION = 7.0

@@ -1,0 +1,148 @@
+"""Who may do what with a bucket: its project, its policy, and the key that signed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import unquote
+
+from emulator.auth import granted
+from emulator.dataplane.plane import Message
+from emulator.dataplane.s3.operations import Target
+from emulator.dataplane.s3.refusals import S3Error
+from emulator.dataplane.sigv4 import Signature
+from emulator.world import DEFAULT_PROJECT, Document, World
+
+API_KEYS, SECRETS = "iam.api_keys", "_iam.secret_keys"
+PERMISSION_PREFIX = ("ObjectStorage",)
+_ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
+
+ACTIONS = {
+    "CompleteMultipartUpload": "PutObject",
+    "CopyObject": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "DeleteBucketCors": "PutBucketCORS",
+    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "DeleteBucketTagging": "PutBucketTagging",
+    "DeleteObjects": "DeleteObject",
+    "GetBucketCors": "GetBucketCORS",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "ListParts": "ListMultipartUploadParts",
+    "PutBucketCors": "PutBucketCORS",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "UploadPart": "PutObject",
+    "UploadPartCopy": "PutObject",
+}
+"""Actions of a policy that are not named like the operation."""
+
+POLICY_OPERATIONS = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
+"""What the owner may do even when his own policy leaves him out, so that he is never locked out for good."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever signed a request.
+
+    Attributes:
+        project_id: where buckets that he creates go.
+        principal: as in a policy: "application_id:...", None for a key that IAM does not know.
+        key: the key in IAM, if it was made there.
+    """
+
+    project_id: str
+    principal: str | None
+    key: Document | None
+
+    def permitted(self, world: World, target: Target) -> bool:
+        """Whether IAM lets him use Object Storage for this."""
+        method = "PUT" if target.mutating else "GET"
+        return self.key is None or granted(world, self.key, PERMISSION_PREFIX, method)
+
+
+def caller_of(world: World, message: Message, region: str) -> Caller:
+    """Who signed the request.
+
+    A key that IAM has issued counts with its secret and its default project; any other key of the right form
+    belongs to the default project, as the emulator's API takes any such secret. `SCW...@project` names a project.
+
+    Raises:
+        S3Error: nobody, an unknown key, a wrong signature, or one for another region.
+    """
+    signature = Signature.of(message)
+    if signature is None:
+        raise S3Error("AccessDenied", "Access Denied.")
+    key, _, project = signature.access_key.partition("@")
+    if not _ACCESS_KEY.fullmatch(key):
+        raise S3Error("InvalidAccessKeyId", "The AWS access key ID you provided does not exist in our records.")
+    if signature.region != region:
+        raise S3Error(
+            "AuthorizationHeaderMalformed",
+            f"The authorization header is malformed; the region '{signature.region}' is wrong; expecting '{region}'",
+            Region=region,
+        )
+    known = world.find(API_KEYS, key)
+    secret = next((s for s, row in world.tables.get(SECRETS, {}).items() if row["access_key"] == key), None)
+    if secret is None:
+        return Caller(project or DEFAULT_PROJECT, None, None)
+    if known is None:
+        raise S3Error("InvalidAccessKeyId", "The AWS access key ID you provided does not exist in our records.")
+    if not signature.made_with(secret, message):
+        raise S3Error(
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your key and signing method.",
+        )
+    holder = next((name for name in ("application_id", "user_id") if known.get(name)), None)
+    principal = f"{holder}:{known[holder]}" if holder else None
+    return Caller(project or str(known.get("default_project_id") or DEFAULT_PROJECT), principal, known)
+
+
+def authorize(world: World, caller: Caller, target: Target, bucket: Document) -> None:
+    """Let a caller at a bucket, or not.
+
+    Without a policy the bucket is its project's, and IAM decides. With one, only what it allows, to its owner too.
+
+    Raises:
+        S3Error: AccessDenied.
+    """
+    owner = bucket["project_id"] == caller.project_id
+    policy = bucket.get("_policy")
+    if policy is None:
+        allowed = owner and caller.permitted(world, target)
+    elif target.operation in POLICY_OPERATIONS and owner:
+        allowed = True
+    else:
+        allowed = _allows(policy, caller, target)
+    if not allowed:
+        raise S3Error("AccessDenied", "Access Denied.")
+
+
+def _allows(policy: Document, caller: Caller, target: Target) -> bool:
+    action = "s3:" + ACTIONS.get(target.operation, target.operation)
+    resource = f"{target.bucket}/{unquote(target.key)}" if target.key else target.bucket
+    effects = {
+        statement["Effect"]
+        for statement in policy["Statement"]
+        if _meant(statement, caller.principal)
+        and any(fnmatchcase(action, pattern) for pattern in _listed(statement["Action"]))
+        and any(fnmatchcase(resource, pattern) for pattern in _listed(statement["Resource"]))
+    }
+    return "Allow" in effects and "Deny" not in effects
+
+
+def _meant(statement: Document, principal: str | None) -> bool:
+    names = statement["Principal"]
+    listed = _listed(names["SCW"] if isinstance(names, dict) else names)
+    return "*" in listed or principal in listed
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
