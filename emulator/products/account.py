@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.auth import open_window
-from emulator.errors import invalid_arguments, permissions_denied, precondition_failed, quotas_exceeded
+from emulator.errors import permissions_denied, precondition_failed, quotas_exceeded
 from emulator.paging import matching, page
 from emulator.routing import Answer, Call, Product
 from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT, Document, World, public, seed
@@ -16,6 +16,9 @@ QUOTA = 25
 
 DELETED_WITH_PROJECT = ("iam.", "cockpit.", "block.snapshots", "mnq.")
 """What does not stop a project from being deleted: recorded projects went although they held such objects."""
+
+SETTLING_S = 10.0
+"""How long the deletion of a project that held deleted secrets is refused with 412."""
 
 ORDERS = {
     "created_at_asc": ("created_at", False),
@@ -63,7 +66,6 @@ def create_project(call: Call) -> Answer:
     if len(own) >= QUOTA:
         raise quotas_exceeded("UsrProjectsWidth", QUOTA, len(own))
     name = call.body.get("name") or f"prj-{call.world.new_id()[:8]}"
-    _refuse_taken(call, name)
     document = _new(call.world, call.world.new_id(), name, call.body.get("description") or "")
     open_window(call.world, document)
     call.world.put("account.projects", document)
@@ -91,11 +93,9 @@ def get_project(call: Call) -> Answer:
 def update_project(call: Call) -> Answer:
     """Change name and description."""
     document = _project(call)
-    if (name := call.body.get("name")) and name != document["name"]:
-        _refuse_taken(call, name)
-        document["name"] = name
-    if call.body.get("description") is not None:
-        document["description"] = call.body["description"]
+    for field in ("name", "description"):
+        if call.body.get(field) is not None:
+            document[field] = call.body[field]
     document["updated_at"] = call.world.timestamp()
     return public(call.world.put("account.projects", document))
 
@@ -103,7 +103,8 @@ def update_project(call: Call) -> Answer:
 @PROJECTS.delete("/{project_id}", call_ms=1604)
 def delete_project(call: Call) -> Answer:
     """Remove a project that holds nothing; what Scaleway made in it by itself goes with it."""
-    project_id = _project(call)["id"]
+    project = _project(call)
+    project_id = project["id"]
     if project_id == DEFAULT_PROJECT:
         raise precondition_failed("resource_not_usable", "the default project cannot be deleted")
     doomed = []
@@ -112,10 +113,12 @@ def delete_project(call: Call) -> Answer:
             if table == "account.projects" or project_id not in (document.get("project_id"), document.get("project")):
                 continue
             default = document.get("is_default") is True or document.get("project_default") is True
-            if default:
+            if default or document.get("deletion_requested_at"):
                 doomed.append((table, key))
-            elif not (table.startswith(("_", *DELETED_WITH_PROJECT)) or document.get("deletion_requested_at")):
+            elif not table.startswith(("_", *DELETED_WITH_PROJECT)):
                 raise precondition_failed("resource_still_in_use", f"project still has resources: {table} {key}")
+    if any(table.startswith("secret.") for table, _ in doomed):
+        _wait_for_the_check(call, project)
     for table, key in doomed:
         call.world.remove(table, key)
     call.world.remove("account.projects", project_id)
@@ -123,10 +126,19 @@ def delete_project(call: Call) -> Answer:
     return None
 
 
+def _wait_for_the_check(call: Call, project: Document) -> None:
+    """Refuse for a while: the search for what is left in the project trips over objects deleted just now.
+
+    Raises:
+        ApiError: 412, as recorded of projects whose secrets had just been deleted; the same call works later.
+    """
+    if "_free_at" not in project:
+        project["_free_at"] = call.world.now() + SETTLING_S * call.world.latency
+        call.world.put("account.projects", project)
+    if project["_free_at"] > call.world.now():
+        text = f'an unexpected error happened when checking if project "{project["id"]}" has resources'
+        raise precondition_failed("resource_not_usable", f"{text}, please retry later")
+
+
 def _project(call: Call) -> Document:
     return call.require("account.projects", call.params["project_id"], "project_id")
-
-
-def _refuse_taken(call: Call, name: str) -> None:
-    if any(call.world.where("account.projects", name=name)):
-        raise invalid_arguments(("name", "constraint", "project name must be unique in the organization"))
