@@ -99,20 +99,27 @@ def hide_orphans(route: Route, call: Call, answer: Answer) -> None:
 
 
 def _granted(key: Document, call: Call) -> bool:
-    """Whether a policy of the key's application lets it use the product; users' keys may do everything."""
+    prefixes = PERMISSION_PREFIXES.get(call.path.split("/")[1])
+    return prefixes is None or granted(call.world, key, prefixes, call.method)
+
+
+def granted(world: World, key: Document, prefixes: tuple[str, ...], method: str) -> bool:
+    """Whether a policy of the key's application lets it use a product; users' keys may do everything.
+
+    Args:
+        prefixes: how the product's permission sets begin.
+        method: GET for reading, any other for changing.
+    """
     if not key.get("application_id"):
         return True
-    prefixes = PERMISSION_PREFIXES.get(call.path.split("/")[1])
-    if prefixes is None:
-        return True
     principals = {key["application_id"]}
-    principals.update(g["id"] for g in call.world.all("iam.groups") if key["application_id"] in g["application_ids"])
-    for policy in call.world.all("iam.policies"):
+    principals.update(g["id"] for g in world.all("iam.groups") if key["application_id"] in g["application_ids"])
+    for policy in world.all("iam.policies"):
         principal = policy.get("application_id") or policy.get("group_id")
-        if principal not in principals or flaps(call.world, policy):
+        if principal not in principals or flaps(world, policy):
             continue
-        for rule in call.world.where("iam.rules", _policy_id=policy["id"]):
-            if any(_allows(name, prefixes, call.method) for name in rule["permission_set_names"] or []):
+        for rule in world.where("iam.rules", _policy_id=policy["id"]):
+            if any(_allows(name, prefixes, method) for name in rule["permission_set_names"] or []):
                 return True
     return False
 
