@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -269,11 +270,10 @@ def _await_emulator(emulator: Child, url: str, patience: float = 20.0) -> dict[s
             raise StartError(
                 f"ended with code {emulator.returncode}; its log says:\n{emulator.last_words()}", subject=emulator.name
             )
-        try:
-            answer = requests.get(f"{url}/_emulator/endpoints", timeout=5)
-            answer.raise_for_status()
-        except requests.RequestException:
-            time.sleep(0.05)
-        else:
-            return dict(answer.json())
+        # The API answers a moment before the other ports are open.
+        with contextlib.suppress(requests.RequestException):
+            told: dict[str, Any] = requests.get(f"{url}/_emulator/endpoints", timeout=5).json()
+            if told.keys() >= {"api", "s3", "sqs", "generative", "dns", "environment"}:
+                return told
+        time.sleep(0.05)
     raise StartError(f"did not serve in time; its log says:\n{emulator.last_words()}", subject=emulator.name)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,15 +17,8 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from starters.child import Child, PortTakenError, StartError, free_port
 from starters.temporal_server import NAMESPACE, TemporalServer
+from tests.starters import eventually
 from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, SEARCH_ATTRIBUTES
-
-
-def eventually(condition: Callable[[], bool], patience: float = 10.0) -> None:
-    """Wait until a condition holds; fail after `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {patience} s"
-        time.sleep(0.05)
 
 
 async def park_workflow(server: TemporalServer, name: str) -> None:
