@@ -113,8 +113,10 @@ def _literal(value: Any) -> str:
 
 def _type(field: dict[str, Any]) -> str:
     if "anyOf" in field:
-        words = [_type(option) for option in field["anyOf"] if option.get("type") != "null"]
-        return _bounded(" or ".join(dict.fromkeys(words)), field)
+        words = dict.fromkeys(_type(option) for option in field["anyOf"] if option.get("type") != "null")
+        if not words.keys().isdisjoint({"duration", "size"}):
+            words.pop("number", None)
+        return _bounded(" or ".join(words), field)
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
@@ -140,7 +142,7 @@ def _scalar(field: dict[str, Any]) -> str:
         return "range"
     return str(
         field.get("format")
-        or {"string": "text", "integer": "number", "boolean": "yes or no"}.get(field["type"], field["type"])
+        or {"string": "text", "integer": "number", "boolean": "`true`, `false`"}.get(field["type"], field["type"])
     )
 
 
