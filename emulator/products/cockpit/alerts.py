@@ -31,7 +31,7 @@ def _manager(call: Call, project: str) -> Document:
 
 
 def _enabled_manager(call: Call) -> Document:
-    manager = _manager(call, project_of(call, "write"))
+    manager = _manager(call, project_of(call))
     if not manager.get("_enabled"):
         raise precondition_failed("resource_not_usable", "the alert manager is not enabled")
     return manager
@@ -51,13 +51,13 @@ def _shown(manager: Document) -> Document:
 @product.get("/alert-manager", call_ms=67)
 def get_alert_manager(call: Call) -> Answer:
     """Whether a project's alert manager and its preconfigured alerts are enabled."""
-    return _shown(_manager(call, project_of(call, "read")))
+    return _shown(_manager(call, project_of(call)))
 
 
 @product.post("/alert-manager/enable", call_ms=185)
 def enable_alert_manager(call: Call) -> Answer:
     """Enable the alert manager, without any alert."""
-    manager = _manager(call, project_of(call, "write"))
+    manager = _manager(call, project_of(call))
     manager["_enabled"] = True
     return _shown(call.world.put(MANAGERS, manager))
 
@@ -65,7 +65,7 @@ def enable_alert_manager(call: Call) -> Answer:
 @product.post("/alert-manager/disable", call_ms=296)
 def disable_alert_manager(call: Call) -> Answer:
     """Disable the alert manager, with its alerts and contact points."""
-    manager = _manager(call, project_of(call, "write"))
+    manager = _manager(call, project_of(call))
     call.world.remove(MANAGERS, manager["id"])
     return _shown({**manager, "_enabled": False, "_rules": None})
 
@@ -170,7 +170,7 @@ def _alert(world: World, manager: Document, facts: Document) -> Document:
 @product.get("/alerts", call_ms=125)
 def list_alerts(call: Call) -> Answer:
     """The preconfigured alerts of a project: none before the first of them was enabled."""
-    manager = _manager(call, project_of(call, "read"))
+    manager = _manager(call, project_of(call))
     found = []
     if manager["_rules"] is not None and call.flag("is_preconfigured") is not False:
         found = [_alert(call.world, manager, facts) for facts in catalogue()["alerts"]]
@@ -183,7 +183,7 @@ def list_alerts(call: Call) -> Answer:
 @product.get("/rules/count")
 def get_rules_count(call: Call) -> Answer:
     """How many rules are loaded."""
-    manager = _manager(call, project_of(call, "read"))
+    manager = _manager(call, project_of(call))
     enabled = [status for status in (manager["_rules"] or {}).values() if status == "enabled"]
     return {
         "rules_count_by_datasource": [],
@@ -213,7 +213,7 @@ def _contact(manager: Document, address: str) -> Document:
 @product.get("/alert-manager/contact-points", call_ms=130)
 def list_contact_points(call: Call) -> Answer:
     """Who is told of alerts."""
-    manager = _manager(call, project_of(call, "read"))
+    manager = _manager(call, project_of(call))
     listed = page(call, manager["_contacts"], "contact_points")
     return {**listed, "has_additional_receivers": False, "has_additional_contact_points": False}
 

@@ -50,7 +50,7 @@ PLANS = {
 @product.get("/grafana", call_ms=71)
 def get_grafana(call: Call) -> Answer:
     """Where a project's Grafana is."""
-    return {"grafana_url": _url(project_of(call, "read"))}
+    return {"grafana_url": _url(project_of(call))}
 
 
 def _url(project: str) -> str:
@@ -60,7 +60,7 @@ def _url(project: str) -> str:
 @product.post("/grafana/sync-data-sources", call_ms=6103)
 def sync_data_sources(call: Call) -> Answer:
     """Let Grafana look for data sources now."""
-    synchronize(call.world, project_of(call, "write"))
+    synchronize(call.world, project_of(call))
     return None
 
 
@@ -85,7 +85,7 @@ def _shown(user: Document, password: str = "") -> Document:
 @product.post("/grafana/users", call_ms=21762)
 def create_grafana_user(call: Call) -> Answer:
     """Make a user of a project's Grafana, with a password that is told once. Slow: 22 s and more."""
-    project, world, login = project_of(call, "write"), call.world, str(call.body.get("login") or "")
+    project, world, login = project_of(call), call.world, str(call.body.get("login") or "")
     role = str(call.body.get("role") or "")
     if not login:
         raise invalid_arguments(("login", "required", "a login is needed"))
@@ -103,14 +103,14 @@ def create_grafana_user(call: Call) -> Answer:
 @product.get("/grafana/users", call_ms=140)
 def list_grafana_users(call: Call) -> Answer:
     """Users of a project's Grafana, without passwords."""
-    found = list(call.world.where(USERS, _project_id=project_of(call, "read")))
+    found = list(call.world.where(USERS, _project_id=project_of(call)))
     return page(call, order(call, found, "login_asc"), "grafana_users", show=_shown)
 
 
 @product.delete("/grafana/users/{grafana_user_id}", call_ms=231)
 def delete_grafana_user(call: Call) -> Answer:
     """Delete a user of a project's Grafana."""
-    project = project_of(call, "write")
+    project = project_of(call)
     call.world.remove(USERS, f"{project}/{_user_of(call, project)['id']}")
     return None
 
@@ -118,7 +118,7 @@ def delete_grafana_user(call: Call) -> Answer:
 @product.post("/grafana/users/{grafana_user_id}/reset-password")
 def reset_grafana_user_password(call: Call) -> Answer:
     """Give a user another password."""
-    return _shown(_user_of(call, project_of(call, "write")), _password(call))
+    return _shown(_user_of(call, project_of(call)), _password(call))
 
 
 # -- dashboards ------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def _dashboards(project: str) -> list[Document]:
 def list_dashboards(call: Call) -> Answer:
     """Scaleway's dashboards, by tags."""
     wanted = set(call.args("tags"))
-    found = [d for d in _dashboards(project_of(call, "read")) if wanted <= set(d["tags"])]
+    found = [d for d in _dashboards(project_of(call)) if wanted <= set(d["tags"])]
     return page(call, found, "dashboards")
 
 
@@ -153,7 +153,7 @@ def list_dashboards(call: Call) -> Answer:
 def get_dashboard(call: Call) -> Answer:
     """One of Scaleway's dashboards."""
     name = call.params["dashboard_name"]
-    for dashboard in _dashboards(project_of(call, "read")):
+    for dashboard in _dashboards(project_of(call)):
         if dashboard["name"] == name:
             return dashboard
     raise not_found("dashboard", name)
@@ -171,7 +171,7 @@ def list_plans(call: Call) -> Answer:
 @product.patch("/plans", call_ms=85)
 def select_plan(call: Call) -> Answer:
     """Choose a project's plan."""
-    project, name = project_of(call, "write"), str(call.body.get("plan_name") or "")
+    project, name = project_of(call), str(call.body.get("plan_name") or "")
     if name not in PLANS:
         raise invalid_arguments(("plan_name", "constraint", f"unknown plan {name!r}"))
     call.world.put(PLANS_CHOSEN, {"id": project, "name": name})
@@ -181,7 +181,7 @@ def select_plan(call: Call) -> Answer:
 @product.get("/current-plan")
 def get_current_plan(call: Call) -> Answer:
     """A project's plan: free unless it chose another."""
-    chosen = call.world.find(PLANS_CHOSEN, project_of(call, "read")) or {"name": "free"}
+    chosen = call.world.find(PLANS_CHOSEN, project_of(call)) or {"name": "free"}
     return PLANS[chosen["name"]]
 
 
@@ -213,7 +213,7 @@ def get_config(call: Call) -> Answer:
 @regional.get("/usage-overview")
 def get_usage_overview(call: Call) -> Answer:
     """What a project sent: nothing is measured here."""
-    project = project_of(call, "read")
+    project = project_of(call)
 
     def usage(origin: str, kind: str) -> Document:
         return {

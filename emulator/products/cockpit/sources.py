@@ -95,7 +95,7 @@ def _own_source_of(call: Call) -> Document:
 @product.post("/data-sources", call_ms=270)
 def create_data_source(call: Call) -> Answer:
     """Make a data source for metrics, logs or traces."""
-    project, world = project_of(call, "write"), call.world
+    project, world = project_of(call), call.world
     kind = str(call.body.get("type") or "")
     if kind not in DEFAULT_RETENTION:
         raise invalid_arguments(("type", "constraint", "must be metrics, logs or traces"))
@@ -120,7 +120,7 @@ def create_data_source(call: Call) -> Answer:
 @product.get("/data-sources", call_ms=219)
 def list_data_sources(call: Call) -> Answer:
     """Data sources of a project, by origin and type."""
-    project, region = project_of(call, "read"), call.params["region"]
+    project, region = project_of(call), call.params["region"]
     found = list(call.world.where(SOURCES, project_id=project, region=region))
     origin = call.arg("origin") or "unknown_origin"
     if origin == "scaleway" or fed(call.world, project, region):
@@ -169,7 +169,7 @@ def synchronize(world: World, project: str) -> None:
 @product.post("/tokens", call_ms=117)
 def create_token(call: Call) -> Answer:
     """Make a token. Its secret is told here and never again."""
-    project, world, name = project_of(call, "write"), call.world, str(call.body.get("name") or "")
+    project, world, name = project_of(call), call.world, str(call.body.get("name") or "")
     if not name:
         raise invalid_arguments(("name", "required", "a name is needed"))
     scopes = list(call.body.get("token_scopes") or DEFAULT_SCOPES)
@@ -194,7 +194,7 @@ def create_token(call: Call) -> Answer:
 @product.get("/tokens")
 def list_tokens(call: Call) -> Answer:
     """Tokens of a project, by scopes."""
-    found = call.world.where(TOKENS, project_id=project_of(call, "read"), region=call.params["region"])
+    found = call.world.where(TOKENS, project_id=project_of(call), region=call.params["region"])
     wanted = set(call.args("token_scopes"))
     tokens = [token for token in found if wanted <= set(token["scopes"])]
     return page(call, order(call, tokens, "created_at_asc"), "tokens")
@@ -261,7 +261,7 @@ def create_exporter(call: Call) -> Answer:
 @product.get("/exporters")
 def list_exporters(call: Call) -> Answer:
     """Exporters of a project."""
-    found = list(call.world.where(EXPORTERS, _project_id=project_of(call, "read"), _region=call.params["region"]))
+    found = list(call.world.where(EXPORTERS, _project_id=project_of(call), _region=call.params["region"]))
     return page(call, order(call, found, "created_at_asc"), "exporters")
 
 
