@@ -6,7 +6,6 @@ import ipaddress
 
 from emulator.errors import invalid_arguments, not_found, precondition_failed
 from emulator.paging import page
-from emulator.products.account import organization_of
 from emulator.products.ipam.addresses import IPS, NETWORKS, attach, book, detach, host, release
 from emulator.routing import Answer, Call, Product
 from emulator.world import DEFAULT_PROJECT, Document, World, hook, public
@@ -154,13 +153,14 @@ def _listed(call: Call, ip: Document) -> bool:
             return False
     tags, ids = set(call.args("tags")), call.args("ip_ids")
     organization = call.arg("organization_id")
+    project = world.find("account.projects", ip["project_id"]) or {}
     return (
         ip["region"] == call.params["region"]
         and ip["_listed_at"] <= world.now()
         and (not tags or bool(tags & set(ip["tags"])))
         and (not ids or ip["id"] in ids)
         and (call.arg("resource_name") or "") in str(resource.get("name") or "")
-        and (not organization or organization_of(world, ip["project_id"]) == organization)
+        and (not organization or project.get("organization_id") == organization)
     )
 
 
