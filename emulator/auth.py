@@ -14,11 +14,11 @@ WINDOW_MAX_S = 85.0
 monotonically (Scaleway latencies, section 2). An exponential of this mean has that median and that p90."""
 
 PERMISSION_PREFIXES = {
-    "account": ("Project",),
+    "account": ("Project", "IAMManager", "OrganizationManager"),
     "block": ("BlockStorage", "Instances"),
     "cockpit": ("Observability",),
     "domain": ("DomainsDNS",),
-    "iam": ("IAM",),
+    "iam": ("IAM", "SSHKeys", "OrganizationManager"),
     "instance": ("Instances",),
     "ipam": ("IPAM", "VPC", "PrivateNetworks"),
     "lb": ("LoadBalancers",),
@@ -80,7 +80,7 @@ def authorize(route: Route, key: Document | None, call: Call) -> None:
     )
     if isinstance(project_id, str):
         project = call.world.find("account.projects", project_id)
-        if project is None or flaps(call.world, project):
+        if flaps(call.world, project) if project else not route.any_project:
             raise denied
 
 

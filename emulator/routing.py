@@ -101,6 +101,7 @@ class Route:
         call_ms: median duration of the real call in ms; None takes the method's own (GET 82, others 283;
             Scaleway latencies, section 3).
         resource: how a refusal for want of permission names what the route is about: "vpc", "cockpit", ...
+        any_project: the handler itself answers for a project that does not exist; others get a 403 without it.
     """
 
     method: str
@@ -110,6 +111,7 @@ class Route:
     product: str
     call_ms: float | None
     resource: str
+    any_project: bool = False
 
     @property
     def operation(self) -> str:
@@ -124,12 +126,14 @@ class Product:
         name: as in operation counts: "vpc", "lb", ...
         prefix: the path that all routes share, with parameters in braces.
         resource: what a 403 names; None takes the last word of the path, in the singular.
+        any_project: its handlers themselves answer for a project that does not exist.
     """
 
-    def __init__(self, name: str, prefix: str, resource: str | None = None) -> None:
+    def __init__(self, name: str, prefix: str, resource: str | None = None, *, any_project: bool = False) -> None:
         self.name = name
         self.prefix = prefix
         self.resource = resource
+        self.any_project = any_project
         self.routes: list[Route] = []
 
     def route(self, method: str, path: str, call_ms: float | None = None) -> Callable[[Handler], Handler]:
@@ -140,7 +144,9 @@ class Product:
         pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template)) + r"/?")
 
         def register(handler: Handler) -> Handler:
-            self.routes.append(Route(method, template, pattern, handler, self.name, call_ms, resource))
+            self.routes.append(
+                Route(method, template, pattern, handler, self.name, call_ms, resource, self.any_project)
+            )
             return handler
 
         return register

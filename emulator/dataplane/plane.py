@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from emulator.app import cut
+from emulator.connections import cut
 from emulator.faults import BEFORE, Faults
 from emulator.requests import RequestLog
 from emulator.world import World

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from emulator.errors import already_exists, not_found, permissions_denied
-from emulator.products.mnq.windows import FLAPPING_INFO, flaps, namespace_id
+from emulator.products.mnq.windows import namespace_id
 from emulator.routing import Answer, Call, Product
 from emulator.world import DEFAULT_PROJECT, Document, World, public
 
-product = Product("mnq", "/mnq/v1beta1/regions/{region}")
+product = Product("mnq", "/mnq/v1beta1/regions/{region}", "namespace", any_project=True)
 
 SERVICES = ("sqs", "sns")
 
@@ -52,7 +52,6 @@ def _activate(call: Call, service: str) -> Answer:
         "created_at": now,
         "updated_at": now,
         "_namespace": namespace_id(call.world),
-        "_since": call.world.now(),
     }
     return public(call.world.put(f"mnq.{service}", info, project_id))
 
@@ -62,8 +61,6 @@ def _info(call: Call, service: str) -> Answer:
     info = call.world.find(f"mnq.{service}", project_id)
     if info is None:
         return _disabled(call, service, project_id)
-    if flaps(call.world, info["_since"], FLAPPING_INFO):
-        raise permissions_denied("namespace", "read")
     return public(info)
 
 

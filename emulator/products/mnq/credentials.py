@@ -13,7 +13,7 @@ from emulator.products.mnq.windows import FLAPPING_CREDENTIALS, flaps
 from emulator.routing import Answer, Call, Product, Reply
 from emulator.world import DEFAULT_PROJECT, Document, public
 
-product = Product("mnq", "/mnq/v1beta1/regions/{region}")
+product = Product("mnq", "/mnq/v1beta1/regions/{region}", "namespace", any_project=True)
 
 PERMISSIONS = ("can_manage", "can_publish", "can_receive")
 _KEY_LETTERS = string.ascii_letters + string.digits

@@ -11,7 +11,7 @@ from emulator.products.mnq.windows import FLAPPING_CREDENTIALS, flaps, namespace
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document, public
 
-product = Product("mnq", "/mnq/v1beta1/regions/{region}")
+product = Product("mnq", "/mnq/v1beta1/regions/{region}", "namespace", any_project=True)
 
 ACCOUNTS, CREDENTIALS = "mnq.nats_accounts", "mnq.nats_credentials"
 

@@ -1,11 +1,8 @@
-"""The windows in which a read of something new is sometimes answered as if it were not there."""
+"""The window in which a read of something new is sometimes answered as if it were not there."""
 
 from __future__ import annotations
 
 from emulator.world import World
-
-FLAPPING_INFO = 11.0
-"""Seconds after activation in which `sqs-info` answers 403 now and then (Scaleway latencies, 2: p50 of the window)."""
 
 FLAPPING_CREDENTIALS = 14.0
 """Seconds after their creation in which credentials are found now and then only (Scaleway latencies, 2)."""
