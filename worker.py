@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import ValidationError
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 from activities.boundary import Boundary
@@ -25,8 +24,9 @@ from activities.registry import Clouds
 from activities.settings import ScalewaySettings
 from activities.steps import Steps
 from activities.temporal_client import TemporalBridge
+from workflows.connection import connect
 from workflows.identity import TASK_QUEUE
-from workflows.plugin import GRACE, STICKY, EnginePlugin
+from workflows.plugin import GRACE, STICKY
 from workflows.registry import WORKFLOWS
 from workflows.walk import STEPS_AT_ONCE
 
@@ -68,8 +68,7 @@ def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str =
 
 async def run(settings: ScalewaySettings) -> None:
     """Connect, and work until told to stop."""
-    options = ClientConfig.load_client_connect_config()
-    client = await Client.connect(**options, plugins=[EnginePlugin()])
+    client = await connect()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from scaleway.secret.v1beta1 import Secret, SecretV1Beta1API
+from scaleway.secret.v1beta1 import Secret, SecretV1Beta1API, SecretVersionStatus
 
 from blueprint.errors import Gone, SecretMissing
 

@@ -8,6 +8,7 @@ output = await run.result()
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import socket
@@ -15,30 +16,29 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
-from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.types import MethodAsyncSingleParam
 
 from blueprint.contract import InventoryInput, InventoryOutput, PlanInput, Target
 from blueprint.environment import Environment
 from blueprint.errors import EngineError
 from blueprint.plan import Plan
 from workflows.apply import Apply
+from workflows.connection import connect
 from workflows.destroy import Destroy
 from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY, TASK_QUEUE, look, turn
 from workflows.look import Drift, PlanEnvironment, Status
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, DriftOutput, Progress, SkipInput
-from workflows.plugin import EnginePlugin
 
 T = TypeVar("T")
-
-
-class TemporalUnreachable(EngineError):
-    """Nobody answers at the address of Temporal."""
-
-    code = "temporal_unreachable"
 
 
 class AnotherChangeRuns(EngineError):
@@ -94,7 +94,8 @@ class Run(Generic[T]):
 
     async def progress(self) -> Progress:
         """Every step as it stands. Needs a worker to answer."""
-        return await self.handle.query("progress", result_type=Progress)
+        progress: Progress = await self.handle.query("progress", result_type=Progress)
+        return progress
 
     async def cancel(self) -> None:
         """Let the calls in flight come to their end, and begin none."""
@@ -113,30 +114,16 @@ class Engine:
     def __init__(self, client: Client, ui_url: str, task_queue: str = TASK_QUEUE) -> None:
         self.client = client
         self._ui_url = ui_url.rstrip("/")
-        self._task_queue = task_queue
+        self.task_queue = task_queue
 
     @classmethod
-    async def connect(cls, *, address: str | None = None, ui_url: str | None = None) -> Engine:
-        """Connect as `TEMPORAL_*` says (Temporal's environment configuration).
-
-        Args:
-            address: overrides TEMPORAL_ADDRESS.
-            ui_url: overrides TEMPORAL_UI_URL; http://localhost:8233 if neither is there.
+    async def connect(cls) -> Engine:
+        """Connect as `TEMPORAL_*` says; links lead to TEMPORAL_UI_URL, or to the UI of a local server.
 
         Raises:
             TemporalUnreachable: nobody answers.
         """
-        options = ClientConfig.load_client_connect_config()
-        if address:
-            options["target_host"] = address
-        try:
-            client = await Client.connect(**options, plugins=[EnginePlugin()])
-        except RuntimeError as error:
-            raise TemporalUnreachable(
-                f"no Temporal at {options.get('target_host')} ({str(error).splitlines()[0]})",
-                remedy="start one with `scaleway-infra dev`, or set TEMPORAL_ADDRESS",
-            ) from None
-        return cls(client, ui_url or os.environ.get("TEMPORAL_UI_URL", "http://localhost:8233"))
+        return cls(await connect(), os.environ.get("TEMPORAL_UI_URL", "http://localhost:8233"))
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -178,8 +165,8 @@ class Engine:
         handle = self.client.get_workflow_handle(turn(target.environment), result_type=ChangeOutput)
         try:
             description = await handle.describe()
-        except Exception as error:
-            if getattr(error, "status", None) is not None and "not found" in str(error).lower():
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
                 return None
             raise
         if description.status != WorkflowExecutionStatus.RUNNING:
@@ -190,24 +177,43 @@ class Engine:
 
     async def retry(self, run: Run[ChangeOutput]) -> Decided:
         """Every parked step tries again."""
-        return await run.handle.execute_update("retry", result_type=Decided)
+        decided: Decided = await run.handle.execute_update("retry", result_type=Decided)
+        return decided
 
     async def skip(self, run: Run[ChangeOutput], decision: SkipInput) -> Decided:
         """One parked step counts as done."""
-        return await run.handle.execute_update("skip", decision, result_type=Decided)
+        decided: Decided = await run.handle.execute_update("skip", decision, result_type=Decided)
+        return decided
 
     async def abort(self, run: Run[ChangeOutput], decision: AbortInput) -> Decided:
         """No further step begins; the run fails."""
-        return await run.handle.execute_update("abort", decision, result_type=Decided)
+        decided: Decided = await run.handle.execute_update("abort", decision, result_type=Decided)
+        return decided
+
+    async def wait_for_turn(self, target: Target, every: float) -> None:
+        """Wait until no change of the environment runs, looking every so many seconds."""
+        while await self.current(target) is not None:
+            await asyncio.sleep(every)
+
+    async def has_worker(self) -> bool:
+        """Whether a worker listens."""
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=self.task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        return bool((await self.client.workflow_service.describe_task_queue(request)).pollers)
 
     # -- plumbing ----------------------------------------------------------------------------------------------
 
-    async def _look(self, workflow: Any, operation: str, target: Target, argument: Any) -> Run[Any]:
-        handle = await self.client.start_workflow(
+    async def _look(
+        self, workflow: MethodAsyncSingleParam[Any, Any, T], operation: str, target: Target, argument: Any
+    ) -> Run[T]:
+        handle: WorkflowHandle[Any, T] = await self.client.start_workflow(
             workflow,
             argument,
             id=look(operation, target.environment, uuid.uuid4().hex[:8]),
-            task_queue=self._task_queue,
+            task_queue=self.task_queue,
             search_attributes=self._attributes(operation, target),
             static_summary=f"{operation} {target.environment}",
         )
@@ -220,7 +226,7 @@ class Engine:
                 workflow,
                 change,
                 id=turn(target.environment),
-                task_queue=self._task_queue,
+                task_queue=self.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=self._attributes(operation, target),
                 static_summary=f"{operation} {target.environment}",
@@ -253,8 +259,6 @@ class Engine:
         )
 
     def _link(self, workflow_id: str, run_id: str | None) -> str:
-        from urllib.parse import quote
-
         path = f"/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}"
         return f"{self._ui_url}{path}/{run_id}/history" if run_id else f"{self._ui_url}{path}"
 

@@ -1,0 +1,221 @@
+"""Commands that change an environment: apply and destroy."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from blueprint.contract import PlanInput
+from blueprint.errors import EngineError
+from blueprint.plan import Plan
+from starters.cli.exits import Exit, UsageRefused
+from starters.cli.reading import adopt_option, destroy_option, refresh_option
+from starters.cli.session import Loaded, Session, environment_argument, pass_session
+from starters.cli.watch import LOOK_EVERY, follow, patiently
+from starters.engine import AnotherChangeRuns, Engine, Run
+from starters.render.plan_text import plan_text
+from workflows.messages import ChangeInput, ChangeOutput
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask. Not enough in production.")
+confirm_option = click.option("--confirm", metavar="ENV", help="The environment's name, instead of typing it.")
+fingerprint_option = click.option("--fingerprint", metavar="HEX", help="Do exactly the plan that has this one.")
+wait_option = click.option("--wait", is_flag=True, help="If another change runs, wait for its end first.")
+detach_option = click.option("--detach", is_flag=True, help="Start it and do not watch.")
+
+
+@click.command()
+@environment_argument
+@yes_option
+@confirm_option
+@fingerprint_option
+@adopt_option
+@destroy_option
+@refresh_option
+@wait_option
+@detach_option
+@pass_session
+def apply(
+    session: Session,
+    environment: str,
+    yes: bool,
+    confirm: str | None,
+    fingerprint: str | None,
+    adopt: tuple[str, ...],
+    allow_destroy: tuple[str, ...],
+    refresh: bool,
+    wait: bool,
+    detach: bool,
+) -> int:
+    r"""Make what exists match the file.
+
+    \b
+    Examples: scaleway-infra apply stg --yes
+              scaleway-infra apply prod --confirm prod
+              scaleway-infra apply prod --fingerprint 656c7757cb3063b0
+    """
+    loaded = session.load(environment)
+    request = loaded.request(adopt=adopt, allow_destroy=allow_destroy, refresh=refresh)
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=fingerprint)
+    return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
+
+
+@click.command()
+@environment_argument
+@yes_option
+@confirm_option
+@fingerprint_option
+@click.option(
+    "--allow-destroy",
+    multiple=True,
+    metavar="KEY",
+    help="Remove this protected object too (repeatable, globs).",
+)
+@wait_option
+@detach_option
+@pass_session
+def destroy(
+    session: Session,
+    environment: str,
+    yes: bool,
+    confirm: str | None,
+    fingerprint: str | None,
+    allow_destroy: tuple[str, ...],
+    wait: bool,
+    detach: bool,
+) -> int:
+    r"""Remove everything of an environment, and prove it.
+
+    Protected objects (databases, buckets, zones, secrets) are refused unless each is allowed by its key.
+
+    \b
+    Example: scaleway-infra destroy stg --yes --allow-destroy 'bucket.*' --allow-destroy 'database.*'
+    """
+    loaded = session.load(environment)
+    request = loaded.request(destroy=True, allow_destroy=allow_destroy)
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=fingerprint)
+    return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
+
+
+class Approval:
+    """Whether this plan may be carried out, and how that was said.
+
+    Args:
+        session: where to ask.
+        loaded: the environment.
+        yes: `--yes` was given.
+        confirm: what `--confirm` was given.
+        fingerprint: what `--fingerprint` was given.
+    """
+
+    def __init__(
+        self, session: Session, loaded: Loaded, *, yes: bool, confirm: str | None, fingerprint: str | None
+    ) -> None:
+        self._session = session
+        self._name = loaded.environment.env
+        self._production = loaded.environment.production
+        self._yes = yes
+        self.fingerprint = fingerprint
+        if confirm is not None and confirm != self._name:
+            raise UsageRefused(f"--confirm {confirm} is not the environment's name", remedy=f"--confirm {self._name}")
+        self._confirmed = confirm is not None
+        if yes and self._production and not (self._confirmed or fingerprint):
+            raise UsageRefused("--yes is not enough for a production environment", remedy=f"add --confirm {self._name}")
+
+    @property
+    def given(self) -> bool:
+        """Whether nobody needs to be asked."""
+        return self._confirmed or self.fingerprint is not None or (self._yes and not self._production)
+
+    def ask(self) -> bool:
+        """Ask in the terminal.
+
+        Raises:
+            UsageRefused: there is none.
+        """
+        if not sys.stdin.isatty():
+            way = f"--confirm {self._name}" if self._production else "--yes"
+            raise UsageRefused("nobody can be asked here", remedy=f"add {way}, or --fingerprint with an approved plan")
+        if self._production:
+            return bool(click.prompt(f"Type {self._name} to go on", default="", show_default=False) == self._name)
+        return click.confirm("Go on?")
+
+
+class Conflict(EngineError):
+    """Something stands in the way of the plan."""
+
+    code = "conflict"
+
+
+async def change(
+    session: Session, loaded: Loaded, request: PlanInput, approval: Approval, *, wait: bool, detach: bool
+) -> int:
+    """Show the plan, have it approved, start it, follow it.
+
+    Raises:
+        EngineError: it was refused, or failed.
+    """
+    engine = await session.engine()
+    name = loaded.environment.env
+    fingerprint = approval.fingerprint
+    if fingerprint is None:
+        plan = await patiently(session, engine, engine.plan(request), f"planning {name}")
+        if not session.is_json:
+            session.console.print(plan_text(plan))
+        if refused := _refusal(plan):
+            raise refused
+        if not plan.steps:
+            if session.is_json:
+                _show_output(session, ChangeOutput(counts=plan.counts(), fingerprint=plan.fingerprint()))
+            return Exit.DONE
+        if not approval.given and not approval.ask():
+            session.stderr.print("Nothing was changed.")
+            return Exit.FAILED
+        fingerprint = plan.fingerprint()
+    run = await _start(session, engine, ChangeInput(request=request, fingerprint=fingerprint), wait=wait)
+    session.stderr.print(f"Started: {run.link}")
+    if detach:
+        return Exit.DONE
+    session.running = (name, run.link)
+    output = await follow(session, engine, run, loaded.target.environment)
+    session.running = None
+    _show_output(session, output)
+    return Exit.DONE
+
+
+def _refusal(plan: Plan) -> EngineError | None:
+    """Why this plan cannot be carried out, or None."""
+    if plan.blocked:
+        names = ", ".join(item.key for item in plan.blocked)
+        return Conflict(f"conflicts stand in the way: {names}", subject=plan.environment)
+    held = [item.key for item in plan.changes if item.action == "held"]
+    if plan.destroy and held:
+        ways = " ".join(f"--allow-destroy {key}" for key in held)
+        return Conflict(
+            f"{len(held)} protected objects would stay: {', '.join(held)}", subject=plan.environment, remedy=ways
+        )
+    return None
+
+
+async def _start(session: Session, engine: Engine, input: ChangeInput, *, wait: bool) -> Run[ChangeOutput]:
+    begin = engine.destroy if input.request.destroy else engine.apply
+    while True:
+        try:
+            return await begin(input)
+        except AnotherChangeRuns as error:
+            if not wait:
+                raise
+            session.stderr.print(f"Waiting: {error.message}, {error.running.link}")
+            await engine.wait_for_turn(input.request.target, every=LOOK_EVERY)
+
+
+def _show_output(session: Session, output: ChangeOutput) -> None:
+    if session.is_json:
+        session.print_json(output.model_dump(mode="json"))
+        return
+    done = ", ".join(f"{count} {action}" for action, count in output.counts.items() if count)
+    session.console.print(f"Done: {done}.")
+    for step in output.skipped:
+        session.console.print(f"Skipped by an operator: {step}")
+    for key in output.held:
+        session.console.print(f"Held by protection: {key}")

@@ -1,0 +1,83 @@
+"""Commands for this machine: dev, emulator, doctor, completion."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from starters.cli.exits import Exit
+from starters.cli.session import DEV_FOLDER, Session, pass_session
+from starters.dev import EMULATOR_PORT, LATENCY, TEMPORAL_PORT, UI_PORT, Dev, run
+from starters.doctor import diagnose
+
+
+@click.command()
+@click.option("--state-dir", type=click.Path(path_type=Path), default=DEV_FOLDER, show_default=True)
+@click.option("--port", type=int, default=EMULATOR_PORT, show_default=True, help="Of the local Scaleway's API.")
+@click.option("--temporal-port", type=int, default=TEMPORAL_PORT, show_default=True)
+@click.option("--ui-port", type=int, default=UI_PORT, show_default=True, help="Of the Temporal UI.")
+@click.option("--latency", type=float, default=LATENCY, show_default=True, help="Factor on Scaleway's real delays.")
+@pass_session
+def dev(session: Session, state_dir: Path, port: int, temporal_port: int, ui_port: int, latency: float) -> int:
+    """Run Temporal, a local Scaleway and a worker until Ctrl-C. The state stays.
+
+    While it runs, every other command on this machine uses it, unless TEMPORAL_ADDRESS says otherwise.
+    """
+    local = Dev(
+        state_dir,
+        port=port,
+        temporal_port=temporal_port,
+        ui_port=ui_port,
+        latency=latency,
+        say=lambda line: session.stderr.print(line),
+    )
+    return run(local, session.console)
+
+
+@click.command()
+@click.option("--port", type=int, required=True, help="Of the Scaleway API; S3, SQS and the others are printed.")
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: none, 1: as real.")
+@click.option("--state", type=click.Path(path_type=Path), help="SQLite file that keeps everything over restarts.")
+def emulator(port: int, latency: float, state: Path | None) -> int:
+    r"""Run a local Scaleway in the foreground.
+
+    \b
+    Example: scaleway-infra emulator --port 8090 --latency 0.05
+    """
+    from emulator.app import run as run_emulator
+
+    return run_emulator(port, latency, state)
+
+
+@click.command()
+@pass_session
+def doctor(session: Session) -> int:
+    """Check everything that a run needs, and say how to mend it."""
+    findings = session.run(lambda: diagnose(session.directory))
+    if session.is_json:
+        session.print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/]" if finding.good else "[red]bad [/]"
+            session.console.print(f"{mark} {finding.what}: {finding.found}")
+            if not finding.good:
+                session.console.print(f"       -> {finding.remedy}")
+    return Exit.DONE if all(finding.good for finding in findings) else Exit.FAILED
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print the line that turns on completion in a shell.
+
+    \b
+    Example: eval "$(scaleway-infra completion bash)"
+    """
+    program = Path(sys.argv[0]).name or "scaleway-infra"
+    variable = "_SCALEWAY_INFRA_COMPLETE"
+    if shell == "fish":
+        click.echo(f"env {variable}=fish_source {program} | source")
+    else:
+        click.echo(f'eval "$({variable}={shell}_source {program})"')

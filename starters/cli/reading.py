@@ -1,0 +1,167 @@
+"""Commands that change nothing: validate, schema, plan, drift, status, graph."""
+
+from __future__ import annotations
+
+import click
+
+from blueprint.contract import InventoryInput
+from blueprint.environment.schema import json_schema
+from blueprint.graph import in_dependency_order, resources_of
+from blueprint.plan import Plan
+from starters.cli.exits import Exit
+from starters.cli.session import Session, environment_argument, pass_session
+from starters.cli.watch import patiently
+from starters.render.graph import by_plan, mermaid
+from starters.render.plan_json import plan_json
+from starters.render.plan_markdown import plan_markdown
+from starters.render.plan_text import plan_text
+from starters.render.status_table import status_json, status_table
+
+adopt_option = click.option(
+    "--adopt",
+    multiple=True,
+    metavar="KEY",
+    help="Make an object made by hand ours (repeatable, globs).",
+)
+destroy_option = click.option(
+    "--allow-destroy", multiple=True, metavar="KEY", help="Let a protected object go (repeatable, globs)."
+)
+refresh_option = click.option("--refresh", is_flag=True, help="Read every bucket and queue, not only what changed.")
+detailed_option = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if changes are pending.")
+
+
+@click.command()
+@environment_argument
+@pass_session
+def validate(session: Session, environment: str) -> None:
+    r"""Check an environment file, without any network.
+
+    \b
+    Example: scaleway-infra validate prod
+    """
+    resources = in_dependency_order(resources_of(session.load(environment).environment))
+    if session.is_json:
+        session.print_json({"valid": True, "resources": [resource.key for resource in resources]})
+    else:
+        session.console.print(f"{environment} is valid: {len(resources)} resources.")
+
+
+@click.command()
+@pass_session
+def schema(session: Session) -> None:
+    """Print the JSON Schema of environment files, for editors."""
+    session.print_json(json_schema())
+
+
+@click.command()
+@environment_argument
+@adopt_option
+@destroy_option
+@refresh_option
+@detailed_option
+@click.option("--destroy", is_flag=True, help="Plan the removal of everything instead.")
+@click.option("--markdown", is_flag=True, help="Print it for a pull request.")
+@pass_session
+def plan(
+    session: Session,
+    environment: str,
+    adopt: tuple[str, ...],
+    allow_destroy: tuple[str, ...],
+    refresh: bool,
+    detailed_exitcode: bool,
+    destroy: bool,
+    markdown: bool,
+) -> int:
+    r"""Show what an apply would do.
+
+    \b
+    Examples: scaleway-infra plan prod
+              scaleway-infra plan prod --markdown > comment.md
+              scaleway-infra --output json plan prod --detailed-exitcode
+    """
+    request = session.load(environment).request(
+        adopt=adopt, allow_destroy=allow_destroy, refresh=refresh, destroy=destroy
+    )
+
+    async def main() -> Plan:
+        engine = await session.engine()
+        return await patiently(session, engine, engine.plan(request), f"planning {environment}")
+
+    found = session.run(main)
+    if session.is_json:
+        session.print_json(plan_json(found))
+    elif markdown:
+        click.echo(plan_markdown(found))
+    else:
+        session.console.print(plan_text(found))
+    return Exit.CHANGES if detailed_exitcode and found.changes else Exit.DONE
+
+
+@click.command()
+@environment_argument
+@detailed_option
+@pass_session
+def drift(session: Session, environment: str, detailed_exitcode: bool) -> int:
+    """Show what differs from the file, every declared detail read; nothing else counts."""
+    request = session.load(environment).request(refresh=True)
+
+    async def main() -> Plan:
+        engine = await session.engine()
+        return (await patiently(session, engine, engine.drift(request), f"looking at {environment}")).plan
+
+    found = session.run(main)
+    if session.is_json:
+        session.print_json(plan_json(found))
+    elif found.changes:
+        session.console.print(plan_text(found))
+    else:
+        session.console.print(f"No drift: {len(found.kept)} resources are as declared.")
+    return Exit.CHANGES if detailed_exitcode and found.changes else Exit.DONE
+
+
+@click.command()
+@environment_argument
+@pass_session
+def status(session: Session, environment: str) -> None:
+    """Show what exists, how it is, and where."""
+    loaded = session.load(environment)
+    request = InventoryInput(target=loaded.target, environment=loaded.data)
+
+    async def main() -> None:
+        engine = await session.engine()
+        found = await patiently(session, engine, engine.status(request), f"looking at {environment}")
+        if session.is_json:
+            session.print_json(status_json(found))
+            return
+        session.console.print(status_table(found))
+        if running := await engine.current(loaded.target):
+            session.console.print(f"\nA change is running: {running.link}")
+
+    session.run(main)
+
+
+@click.command()
+@environment_argument
+@click.option("--plan", "colour", flag_value="plan", help="Colour by what an apply would do.")
+@click.option("--state", "colour", flag_value="state", help="Colour by how each object is.")
+@pass_session
+def graph(session: Session, environment: str, colour: str | None) -> None:
+    r"""Print the resource graph as a Mermaid flow chart.
+
+    \b
+    Example: scaleway-infra graph prod --plan > prod.mmd
+    """
+    loaded = session.load(environment)
+    resources = resources_of(loaded.environment)
+
+    async def states() -> dict[str, str]:
+        engine = await session.engine()
+        if colour == "plan":
+            request = loaded.request()
+            return by_plan(await patiently(session, engine, engine.plan(request), f"planning {environment}"))
+        inventory = InventoryInput(target=loaded.target, environment=loaded.data)
+        found = await patiently(session, engine, engine.status(inventory), f"looking at {environment}")
+        known = {found.keys.get(f"{item.kind} {item.name}"): item.health for item in found.objects}
+        return {key: health for key, health in known.items() if key} | dict.fromkeys(found.missing, "missing")
+
+    click.echo(mermaid(resources, session.run(states) if colour else {}), nl=False)

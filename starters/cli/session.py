@@ -1,0 +1,125 @@
+"""What every command shares: where things are, how to print, how to end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from blueprint.contract import PlanInput, Target
+from blueprint.environment import Environment, parse
+from blueprint.environment.loader import read
+from starters.dev_state import read_endpoints
+from starters.engine import Engine, target_of
+
+T = TypeVar("T")
+DEV_FOLDER = Path(".dev")
+"""Where `scaleway-infra dev` keeps its state, unless told otherwise."""
+
+
+@dataclass
+class Session:
+    """One invocation of the command line.
+
+    Attributes:
+        output: "human" or "json".
+        directory: folder of the environment files.
+        state_dir: folder of a local `dev`, whose addresses are used where the environment names none.
+        running: environment and link of a run that is being followed, for whoever interrupts.
+    """
+
+    output: str
+    directory: Path
+    state_dir: Path
+    running: tuple[str, str] | None = None
+
+    @cached_property
+    def console(self) -> Console:
+        """For what was asked for, on standard output; without colours where nobody would see them."""
+        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    @cached_property
+    def stderr(self) -> Console:
+        """For everything else."""
+        return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a program reads the output."""
+        return self.output == "json"
+
+    def adopt_dev(self) -> None:
+        """Use a running `dev` for every address that the environment does not set."""
+        if "TEMPORAL_ADDRESS" in os.environ:
+            return
+        endpoints = read_endpoints(self.state_dir)
+        if endpoints is not None:
+            for name, value in endpoints.environment().items():
+                os.environ.setdefault(name, value)
+
+    async def engine(self) -> Engine:
+        """The engine, connected.
+
+        Raises:
+            TemporalUnreachable: nobody answers.
+        """
+        return await Engine.connect()
+
+    def load(self, name: str) -> Loaded:
+        """The environment of that name, or file.
+
+        Raises:
+            EnvironmentFileError: the file is not there, or wrong.
+        """
+        data = read(name, self.directory)
+        return Loaded(data, parse(data))
+
+    def print_json(self, value: Any) -> None:
+        """One JSON document on standard output."""
+        click.echo(json.dumps(value, indent=2, default=str))
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run the asynchronous part of a command."""
+        self.adopt_dev()
+        return asyncio.run(main())
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An environment file, read and checked.
+
+    Attributes:
+        data: as the file says it: what workflows carry.
+        environment: the same, validated.
+    """
+
+    data: dict[str, Any]
+    environment: Environment
+
+    @property
+    def target(self) -> Target:
+        """Where the environment lives."""
+        return target_of(self.environment)
+
+    def request(self, **wishes: Any) -> PlanInput:
+        """What a plan is made of."""
+        return PlanInput(target=self.target, environment=self.data, **wishes)
+
+
+pass_session = click.make_pass_decorator(Session)
+environment_argument = click.argument("environment", metavar="ENV", shell_complete=lambda c, p, i: _known(i))
+
+
+def _known(incomplete: str) -> list[str]:
+    from blueprint.environment.loader import available
+
+    return [name for name in available() if name.startswith(incomplete)]

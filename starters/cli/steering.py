@@ -1,0 +1,114 @@
+"""Commands for a run that is under way: watch, retry, skip, abort, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import click
+from temporalio.client import WorkflowUpdateFailedError
+
+from blueprint.errors import EngineError
+from starters.cli.exits import Exit
+from starters.cli.session import Loaded, Session, environment_argument, pass_session
+from starters.cli.watch import follow
+from starters.engine import Engine, Run
+from workflows.messages import AbortInput, ChangeOutput, Decided, SkipInput
+
+
+class NothingRuns(EngineError):
+    """No change of the environment is under way."""
+
+    code = "nothing_runs"
+
+
+class DecisionRefused(EngineError):
+    """The run refuses the decision."""
+
+    code = "decision_refused"
+
+
+@click.command()
+@environment_argument
+@pass_session
+def watch(session: Session, environment: str) -> int:
+    """Follow the change that is running, to its end."""
+    loaded = session.load(environment)
+
+    async def main() -> int:
+        engine, run = await _current(session, loaded)
+        session.running = (loaded.environment.env, run.link)
+        await follow(session, engine, run, loaded.target.environment)
+        session.running = None
+        return Exit.DONE
+
+    return session.run(main)
+
+
+@click.command()
+@environment_argument
+@pass_session
+def retry(session: Session, environment: str) -> None:
+    """Let every parked step try again: mend the cause first."""
+    _decide(session, environment, lambda engine, run: engine.retry(run))
+
+
+@click.command()
+@environment_argument
+@click.argument("step")
+@click.option("--reason", required=True, help="For the record.")
+@pass_session
+def skip(session: Session, environment: str, step: str, reason: str) -> None:
+    r"""Let a parked step count as done.
+
+    \b
+    Example: scaleway-infra skip prod 'create lb_certificate.api' --reason 'DNS moves tomorrow'
+    """
+    _decide(session, environment, lambda engine, run: engine.skip(run, SkipInput(step=step, reason=reason)))
+
+
+@click.command()
+@environment_argument
+@click.option("--reason", required=True, help="For the record.")
+@pass_session
+def abort(session: Session, environment: str, reason: str) -> None:
+    """End a run that is parked: what runs comes to its end, nothing else begins."""
+    _decide(session, environment, lambda engine, run: engine.abort(run, AbortInput(reason=reason)))
+
+
+@click.command()
+@environment_argument
+@pass_session
+def cancel(session: Session, environment: str) -> None:
+    """Stop the change that is running: calls in flight come to their end, none begins."""
+    loaded = session.load(environment)
+
+    async def main() -> None:
+        _, run = await _current(session, loaded)
+        await run.cancel()
+        session.console.print("Cancelled: calls in flight come to their end. Another apply goes on from there.")
+
+    session.run(main)
+
+
+def _decide(
+    session: Session, environment: str, send: Callable[[Engine, Run[ChangeOutput]], Awaitable[Decided]]
+) -> None:
+    loaded = session.load(environment)
+
+    async def main() -> None:
+        engine, run = await _current(session, loaded)
+        try:
+            decided = await send(engine, run)
+        except WorkflowUpdateFailedError as error:
+            raise DecisionRefused(getattr(error.cause, "message", str(error.cause)), subject=environment) from None
+        session.console.print("Decided about: " + ", ".join(decided.steps))
+
+    session.run(main)
+
+
+async def _current(session: Session, loaded: Loaded) -> tuple[Engine, Run[ChangeOutput]]:
+    engine = await session.engine()
+    run = await engine.current(loaded.target)
+    if run is None:
+        raise NothingRuns("no change is running", subject=loaded.target.environment)
+    return engine, run

@@ -1,0 +1,80 @@
+"""A plan for people in a terminal, in the manner of Terraform."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from blueprint.kinds import KINDS
+from blueprint.plan import Action, Change, Plan
+from blueprint.resource import UNKNOWN
+
+SIGNS: dict[Action, tuple[str, str]] = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "replace": ("±", "magenta"),
+    "delete": ("-", "red"),
+    "adopt": (">", "cyan"),
+    "await": ("…", "blue"),
+    "held": ("=", "blue"),
+    "conflict": ("!", "bold red"),
+}
+"""Sign and style of each action."""
+
+LONGEST_VALUE = 100
+"""Characters after which a value is cut in a terminal; `--output json` has it whole."""
+
+
+def plan_text(plan: Plan) -> RenderableType:
+    """Every change with its differences, and the counts."""
+    lines: list[Text] = []
+    for change in plan.changes:
+        lines.extend(_change(change))
+    if lines:
+        lines.append(Text())
+    lines.append(summary_line(plan))
+    return Group(*lines)
+
+
+def summary_line(plan: Plan) -> Text:
+    """One line: how many of what, and the fingerprint."""
+    if not plan.changes:
+        nothing = (
+            "Nothing of ours exists." if plan.destroy else f"No changes: {len(plan.kept)} resources are as declared."
+        )
+        return Text(nothing, style="green")
+    line = Text("Plan: ")
+    for index, (action, count) in enumerate((a, n) for a, n in plan.counts().items() if n):
+        line.append(", " if index else "")
+        line.append(f"{count} to {action}", style=SIGNS[action][1] if action in SIGNS else "")
+    line.append(f". Fingerprint {plan.fingerprint()}.")
+    return line
+
+
+def _change(change: Change) -> list[Text]:
+    sign, style = SIGNS[change.action]
+    title = KINDS[change.kind].title
+    head = Text(f"{sign} {change.action:8} ", style=style)
+    head.append(change.key, style="bold")
+    head.append(f"  {title} {change.name}")
+    lines = [head]
+    if change.why:
+        lines.append(Text(f"    {change.why}", style="italic"))
+    for difference in change.differences:
+        line = Text(f"    {difference.path}: ")
+        line.append(shown(difference.old), style="red")
+        line.append(" -> ")
+        line.append(shown(difference.new), style="green")
+        lines.append(line)
+    return lines
+
+
+def shown(value: Any) -> str:
+    """A value in one line, cut where it is long."""
+    if value == UNKNOWN:
+        return UNKNOWN
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text)} characters)"
