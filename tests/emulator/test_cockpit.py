@@ -8,7 +8,7 @@ import pytest
 from scaleway import Client
 from scaleway.cockpit.v1 import CockpitV1GlobalAPI, CockpitV1RegionalAPI, ContactPointEmail, ExporterOTLPDestination
 
-from tests.emulator.conftest import Api
+from tests.emulator.conftest import KEY, Api
 
 COCKPIT = "/cockpit/v1/regions/fr-par"
 DEFAULT = "11111111-1111-4111-8111-111111111111"
@@ -106,6 +106,9 @@ def test_alerts_and_contact_points(api: Api) -> None:
     assert api.request("POST", f"{manager}/contact-points/delete", json=contact)[0] == 204
     shown = ok(api, "POST", f"{manager}/disable", body)
     assert (shown["alert_manager_enabled"], shown["alert_manager_url"]) == (False, None)
+    ok(api, "DELETE", f"/account/v3/projects/{project}")
+    assert ok(api, "GET", manager, project_id=project) == shown
+    assert api.request("GET", f"{manager}?project_id={KEY}")[0] == 403
 
 
 def test_grafana_users_are_numbered_and_keep_their_password_to_themselves(api: Api) -> None:

@@ -259,6 +259,8 @@ def test_backups(api: Api) -> None:
     assert ok(api, "GET", f"{RDB}/instances/{key}/databases", name="copy")["total_count"] == 1
     assert api.request("POST", f"{RDB}/backups", json={**body, "database_name": "none"})[0] == 404
     assert ok(api, "GET", f"{RDB}/backups", instance_id=key)["total_count"] == 1
+    other = ok(api, "POST", "/account/v3/projects", {"name": "other"})["id"]
+    assert ok(api, "GET", f"{RDB}/backups", project_id=other)["total_count"] == 0
     ok(api, "PATCH", path, {"expires_at": "2020-01-01T00:00:00Z"})
     assert api.request("GET", path)[1]["resource"] == "database_backup"
 

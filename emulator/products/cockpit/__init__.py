@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from emulator.products.cockpit import alerts, grafana, sources
 
-PRODUCTS = [sources.product, alerts.product, grafana.product, grafana.regional]
+PRODUCTS = [sources.product, alerts.product, alerts.outliving, grafana.product, grafana.regional]

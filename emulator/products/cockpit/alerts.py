@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-from emulator.errors import already_exists, invalid_arguments, not_found, precondition_failed
+from emulator.errors import already_exists, invalid_arguments, not_found, permissions_denied, precondition_failed
 from emulator.paging import page
 from emulator.products.cockpit.scope import REGIONAL, catalogue, project_of, scaleway_source
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document, World, hook
 
 product = Product("cockpit", REGIONAL, resource="cockpit")
+outliving = Product("cockpit", REGIONAL, resource="cockpit", any_project=True)
+"""What also answers for a project that has just been deleted."""
 
 MANAGERS = "cockpit.alert_managers"
 RULE_AFTER = 5.0
@@ -48,10 +50,13 @@ def _shown(manager: Document) -> Document:
     }
 
 
-@product.get("/alert-manager", call_ms=67)
+@outliving.get("/alert-manager", call_ms=67)
 def get_alert_manager(call: Call) -> Answer:
-    """Whether a project's alert manager and its preconfigured alerts are enabled."""
-    return _shown(_manager(call, project_of(call)))
+    """Whether a project's alert manager and its preconfigured alerts are enabled: no, if the project is deleted."""
+    project, world = project_of(call), call.world
+    if not (world.find("account.projects", project) or world.find("_account.deleted_projects", project)):
+        raise permissions_denied("cockpit", "read")
+    return _shown(_manager(call, project))
 
 
 @product.post("/alert-manager/enable", call_ms=185)

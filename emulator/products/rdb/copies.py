@@ -58,8 +58,9 @@ def _require_ready(document: Document, resource: str) -> None:
 
 def _listed(call: Call, table: str, key: str) -> Answer:
     found = matching(call, _kept(call, table))
-    if instance_id := call.arg("instance_id"):
-        found = [document for document in found if document["instance_id"] == instance_id]
+    for argument, field in (("instance_id", "instance_id"), ("project_id", "_project_id")):
+        if wanted := call.arg(argument):
+            found = [document for document in found if document[field] == wanted]
     return page(call, ordered(call, found), key)
 
 
@@ -98,7 +99,7 @@ def create_backup(call: Call) -> Answer:
     database = str(call.body.get("database_name") or "")
     if named(instance["_databases"], database) is None:
         raise not_found("database", database)
-    backup = {
+    backup: Document = {
         "id": world.new_id(),
         "instance_id": instance["id"],
         "instance_name": instance["name"],
@@ -113,11 +114,8 @@ def create_backup(call: Call) -> Answer:
         "download_url_expires_at": None,
         "region": instance["region"],
         "same_region": instance["backup_same_region"],
-        "project_id": instance["project_id"],
-        "organization_id": instance["organization_id"],
+        "_project_id": instance["project_id"],
     }
-    for scope in ("project_id", "organization_id"):
-        backup[f"_{scope}"] = backup.pop(scope)
     world.put(BACKUPS, backup)
     world.later(BACKED_UP_AFTER, BACKUPS, backup["id"], change={"status": "ready", "size": EMPTY_BACKUP_BYTES})
     return public(backup)
@@ -206,6 +204,7 @@ def create_snapshot(call: Call) -> Answer:
         "created_at": world.timestamp(),
         "updated_at": None,
         "region": instance["region"],
+        "_project_id": instance["project_id"],
         "_source": copy.deepcopy(instance),
     }
     world.put(SNAPSHOTS, snapshot)
