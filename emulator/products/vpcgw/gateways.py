@@ -31,8 +31,10 @@ ALLOWED_IPS = ["0.0.0.0/0"]
 """A bastion is open to everybody until its allowed addresses are set."""
 
 SOFTWARE_VERSION = "0.8.5"
-ALLOCATION, START, RECONFIGURATION, REMOVAL = 1.0, 5.0, 5.0, 0.5
-"""Seconds until a new gateway is configuring and running, and that a change and a removal take (latencies, 1)."""
+MACHINE, ALLOCATION, START = 0.2, 0.4, 5.0
+"""Seconds until a new gateway has a machine with a software version, is configuring, and running (latencies, 1)."""
+RECONFIGURATION, REMOVAL = 5.0, 0.5
+"""Seconds that a change and a removal take."""
 
 
 def show(world: World, gateway: Document) -> Document:
@@ -99,9 +101,12 @@ def create_gateway(call: Call) -> Answer:
     }
     world.put(IPS, ip | {"gateway_id": gateway["id"]})
     world.put(GATEWAYS, gateway)
-    started = {"status": "configuring", "version": SOFTWARE_VERSION}
-    world.later(ALLOCATION, GATEWAYS, gateway["id"], change=started)
-    world.later(START, GATEWAYS, gateway["id"], change={"status": "running"})
+    for seconds, change in (
+        (MACHINE, {"version": SOFTWARE_VERSION}),
+        (ALLOCATION, {"status": "configuring"}),
+        (START, {"status": "running"}),
+    ):
+        world.later(seconds, GATEWAYS, gateway["id"], change=change)
     return show(world, gateway)
 
 
