@@ -89,8 +89,7 @@ def test_secrets_come_from_files_that_git_ignores(stack: dict[str, Any]) -> None
         assert not [name for name in service.get("environment", {}) if re.search("PASSWORD|PWD|SECRET|KEY", name)]
     for example in (ROOT / "deploy/example").iterdir():
         assert re.findall(r"(?:PASSWORD|KEY)=(.+)", example.read_text()) == [], example
-        ignored = ROOT / "deploy/secrets" / example.name
-        assert subprocess.run(["git", "check-ignore", "--quiet", ignored], cwd=ROOT, check=False).returncode == 0
+    assert "deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_every_file_that_is_mounted_exists(stack: dict[str, Any]) -> None:
