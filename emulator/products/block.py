@@ -26,6 +26,7 @@ SNAPSHOTS = "block.snapshots"
 GB = 10**9
 SMALLEST_VOLUME = 5 * GB
 LARGEST_VOLUME = 10_000 * GB
+IMPORTED_SIZE = 10 * GB
 IOPS = {5000: "sbs_5k", 15000: "sbs_15k"}
 PRICES = {5000: (84, 20), 15000: (129, 20)}
 """For each performance: price of a volume and of a snapshot, in micro-euros per GB and hour."""
@@ -52,15 +53,14 @@ def make_volume(
     tags: Iterable[str] = (),
 ) -> Document:
     """Store a volume of `size` bytes that is being created; it is `available` some seconds later."""
-    now = world.timestamp()
     volume: Document = {
         "id": world.new_id(),
         "name": name,
         "type": IOPS[perf_iops],
         "size": size,
         "project_id": project_id,
-        "created_at": now,
-        "updated_at": now,
+        "created_at": world.timestamp(),
+        "updated_at": world.timestamp(),
         "references": [],
         "parent_snapshot_id": parent_snapshot_id,
         "status": "creating",
@@ -135,15 +135,14 @@ def _store_snapshot(
     tags: Iterable[str],
     is_public: bool,
 ) -> Document:
-    now = world.timestamp()
     snapshot: Document = {
         "id": world.new_id(),
         "name": name,
         "parent_volume": parent,
         "size": size,
         "project_id": project_id,
-        "created_at": now,
-        "updated_at": now,
+        "created_at": world.timestamp(),
+        "updated_at": world.timestamp(),
         "references": [],
         "status": "creating",
         "tags": list(tags),
@@ -233,8 +232,7 @@ def _listed(call: Call, table: str, key: str) -> Document:
     if holder := call.arg("product_resource_id"):
         found = [d for d in found if any(r["product_resource_id"] == holder for r in d["references"])]
     field, _, direction = (call.arg("order_by") or "created_at_asc").rpartition("_")
-    if field in ("created_at", "updated_at", "name"):
-        found.sort(key=lambda document: str(document[field]), reverse=direction == "desc")
+    found.sort(key=lambda document: str(document.get(field)), reverse=direction == "desc")
     return page(call, found, key, show=lambda document: _show(call, document))
 
 
@@ -257,8 +255,7 @@ def list_volume_types(call: Call) -> Answer:
 @_route("POST", "/volumes")
 def create_volume(call: Call) -> Answer:
     """Make a volume, empty or from a snapshot."""
-    source = call.body.get("from_snapshot")
-    if source:
+    if source := call.body.get("from_snapshot"):
         snapshot = _find(call, SNAPSHOTS, str(source.get("snapshot_id")), "snapshot")
         size = source.get("size") or snapshot["size"]
         if size < snapshot["size"]:
@@ -305,6 +302,8 @@ def update_volume(call: Call) -> Answer:
         change["size"] = body["size"]
     if body.get("perf_iops") and _iops(call) != volume["specs"]["perf_iops"]:
         change.update(type=IOPS[_iops(call)], specs={**volume["specs"], "perf_iops": _iops(call)})
+    if change and volume["status"] not in SETTLED.values():
+        raise _constraint(next(iter(body)), f"can't update {next(iter(body))} when volume is not available")
     for field in ("name", "tags"):
         if body.get(field) is not None:
             volume.update({field: body[field], "updated_at": call.world.timestamp()})
@@ -349,7 +348,7 @@ def import_snapshot(call: Call) -> Answer:
     snapshot = _store_snapshot(
         call.world,
         call.params["zone"],
-        call.body.get("size") or 10 * GB,
+        call.body.get("size") or IMPORTED_SIZE,
         None,
         call.body.get("name") or f"snp-{call.world.new_id()[:8]}",
         _project(call),
@@ -374,9 +373,10 @@ def get_snapshot(call: Call) -> Answer:
 @_route("PATCH", "/snapshots/{snapshot_id}")
 def update_snapshot(call: Call) -> Answer:
     """Rename a snapshot, tag it, or share it."""
-    snapshot = _snapshot(call)
-    changed = {field: call.body[field] for field in ("name", "tags", "public") if call.body.get(field) is not None}
-    snapshot.update(changed, updated_at=call.world.timestamp())
+    snapshot, fields = _snapshot(call), ("name", "tags", "public")
+    snapshot.update(
+        {f: call.body[f] for f in fields if call.body.get(f) is not None}, updated_at=call.world.timestamp()
+    )
     call.world.put(SNAPSHOTS, snapshot)
     return _show(call, snapshot)
 
@@ -384,9 +384,8 @@ def update_snapshot(call: Call) -> Answer:
 @_route("POST", "/snapshots/{snapshot_id}/export-to-object-storage")
 def export_snapshot(call: Call) -> Answer:
     """Write a snapshot into a bucket as QCOW2."""
-    snapshot = _snapshot(call)
-    snapshot.update(status="exporting", updated_at=call.world.timestamp())
-    call.world.put(SNAPSHOTS, snapshot)
+    change = {"status": "exporting", "updated_at": call.world.timestamp()}
+    snapshot = call.world.put(SNAPSHOTS, {**_snapshot(call), **change})
     call.world.later(EXPORT_SECONDS, SNAPSHOTS, snapshot["id"], run="block.settled")
     return _show(call, snapshot)
 

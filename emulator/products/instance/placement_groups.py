@@ -27,8 +27,8 @@ def _checked(call: Call) -> None:
             raise constraint(field, f"value must be one of {', '.join(allowed)}")
 
 
-def make(call: Call, project: dict[str, str], default_mode: str) -> Document:
-    """Store the group that a call describes, with the defaults of its version of the API."""
+def make(call: Call, owned_by: dict[str, str]) -> Document:
+    """Store the group that a call describes."""
     _checked(call)
     created = now(call.world)
     return call.world.put(
@@ -36,8 +36,8 @@ def make(call: Call, project: dict[str, str], default_mode: str) -> Document:
         {
             "id": call.world.new_id(),
             "name": call.body.get("name") or f"pg-{call.world.new_id()[:8]}",
-            **project,
-            "policy_mode": call.body.get("policy_mode") or default_mode,
+            **owned_by,
+            "policy_mode": call.body.get("policy_mode") or MODES[0],
             "policy_type": call.body.get("policy_type") or TYPES[0],
             "policy_respected": True,
             "tags": list_of_strings(call, "tags"),
@@ -74,7 +74,7 @@ def dissolve(call: Call, group: Document) -> None:
 @INSTANCE.post("/placement_groups")
 def create_placement_group(call: Call) -> Answer:
     """Make a group."""
-    return Reply({"placement_group": public(make(call, owner(call), MODES[0]))}, 201)
+    return Reply({"placement_group": public(make(call, owner(call)))}, 201)
 
 
 @INSTANCE.get("/placement_groups")

@@ -23,6 +23,8 @@ REBOOT_DOWN_SECONDS = 33
 REBOOT_SECONDS = 38
 TERMINATE_SECONDS = 5
 
+PLATFORMS = {"fr-par-1": "14", "fr-par-2": "15", "nl-ams-1": "23", "nl-ams-2": "24", "pl-waw-1": "40"}
+"""`location.platform_id` of the zones where it is known."""
 ALLOWED_ACTIONS = {
     "stopped": ["poweron", "backup"],
     "running": ["poweroff", "terminate", "reboot", "stop_in_place", "backup"],
@@ -76,6 +78,7 @@ def terminate(world: World, server: Document) -> None:
     for held in server["_volumes"].values():
         if volume := world.find(volumes.TABLE, held["id"]):
             volume.update(state="deleting", modification_date=now(world))
+            world.put(volumes.TABLE, volume)
     _enter(world, server, "stopping", "terminating")
     world.later(TERMINATE_SECONDS, TABLE, server["id"], run="instance.terminated")
 
@@ -96,7 +99,7 @@ def _node_allocated(world: World, server: Document, _data: Document) -> None:
         draw = world.random.randrange
         server["location"] = {
             "zone_id": server["zone"],
-            "platform_id": "14",
+            "platform_id": PLATFORMS.get(server["zone"], "1"),
             "cluster_id": str(draw(10, 70)),
             "hypervisor_id": f"{draw(1, 19)}0{draw(1, 5)}",
             "node_id": str(draw(1, 65)),

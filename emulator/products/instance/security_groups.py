@@ -198,10 +198,8 @@ def set_security_group(call: Call) -> Answer:
 
 @INSTANCE.delete("/security_groups/{security_group_id}")
 def delete_security_group(call: Call) -> Answer:
-    """Delete a group that no server uses; the default one of a project stays."""
+    """Delete a group that no server uses. The default one of a project comes back when it is next needed."""
     group = _group(call)
-    if group["project_default"]:
-        raise unusable("the default security group of a project cannot be deleted")
     if next(call.world.where("instance.servers", _security_group=group["id"]), None):
         raise unusable("group is in use. you cannot delete it.", "resource_still_in_use")
     call.world.remove(TABLE, group["id"])
@@ -234,6 +232,8 @@ def _rule(world: World, zone: str, given: Document, place: str = "") -> Document
     Args:
         place: "rules.2." for the third rule of a list, as error bodies name it.
     """
+    # The Python SDK writes protocols in small letters, Go's and the API itself in capitals.
+    given = {**given, "protocol": str(given.get("protocol")).upper()}
     for field, choices in CHOICES.items():
         if given.get(field) not in choices:
             raise validation_error(**{place + field: f"value must be one of {', '.join(choices)}"})
@@ -287,7 +287,7 @@ def set_security_group_rules(call: Call) -> Answer:
     rules = [
         _rule(call.world, group["zone"], rule, f"rules.{number}.")
         for number, rule in enumerate(given)
-        if rule.get("id") not in fixed and rule.get("editable") is not False
+        if rule.get("id") not in fixed
     ]
     _keep(call.world, group, rules)
     return {"rules": rules_of(group)}

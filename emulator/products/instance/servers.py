@@ -33,8 +33,8 @@ from emulator.world import Document, World, public
 
 TABLE = "instance.servers"
 BOOT_TYPES = ("local", "rescue", "bootscript")
-DETAILS = ("admin_password_encryption_ssh_key_id", "admin_password_encrypted_value")
-"""Keys that a single server shows, but not a list."""
+PASSWORD_KEYS = ("admin_password_encryption_ssh_key_id", "admin_password_encrypted_value")
+"""A list shows neither of them, and only GET the second."""
 
 
 def show(world: World, server: Document) -> Document:
@@ -52,13 +52,18 @@ def show(world: World, server: Document) -> Document:
         "public_ips": addresses,
         "security_group": {"id": group["id"], "name": group["name"]} if group else None,
         "allowed_actions": power.allowed_actions(server),
-        "placement_group": public(placement) if placement else None,
+        # Inside a server a group never counts as respected, whatever the group itself says.
+        "placement_group": {**public(placement), "policy_respected": False} if placement else None,
         "private_nics": [public(nic) for nic in private_nics.of_server(world, server["id"])],
     }
 
 
-def _show_in_list(world: World, server: Document) -> Document:
-    return {key: value for key, value in show(world, server).items() if key not in DETAILS}
+def _show_without(world: World, server: Document, *keys: str) -> Document:
+    return {key: value for key, value in show(world, server).items() if key not in keys}
+
+
+def _changed(world: World, server: Document, status: int = 200) -> Reply:
+    return Reply({"server": _show_without(world, server, PASSWORD_KEYS[1])}, status)
 
 
 def _hostname(name: str) -> str:
@@ -179,7 +184,7 @@ def create_server(call: Call) -> Answer:
     for ip in addresses:
         ips.attach(world, ip, server)
     world.put(TABLE, server)
-    return Reply({"server": show(world, server)}, 201)
+    return _changed(world, server, 201)
 
 
 @INSTANCE.get("/servers", call_ms=114)
@@ -188,7 +193,7 @@ def list_servers(call: Call) -> Answer:
     found = [server for server in matching(call, "server") if _selected(call, server)]
     field, _, direction = (call.arg("order") or "creation_date_desc").rpartition("_")
     found.sort(key=lambda server: str(server.get(field, "")), reverse=direction == "desc")
-    return page(call, found, "servers", lambda server: _show_in_list(call.world, server))
+    return page(call, found, "servers", lambda server: _show_without(call.world, server, *PASSWORD_KEYS))
 
 
 def _selected(call: Call, server: Document) -> bool:
@@ -240,7 +245,7 @@ def update_server(call: Call) -> Answer:
             ips.attach(world, ip, server)
     server["modification_date"] = now(world)
     world.put(TABLE, server)
-    return {"server": show(world, server)}
+    return _changed(world, server)
 
 
 def _change_type(server: Document, commercial_type: str) -> None:
@@ -253,11 +258,11 @@ def _change_type(server: Document, commercial_type: str) -> None:
 
 def _rename(world: World, server: Document, name: str) -> None:
     server.update(name=name, hostname=_hostname(name))
-    for held in server["_volumes"].values():
-        if volume := world.find("instance.volumes", held["id"]):
-            volume["server"] = {"id": server["id"], "name": name}
-    for ip in ips.of_server(world, server["id"]):
-        ip["server"] = {"id": server["id"], "name": name}
+    for table in ("instance.volumes", ips.TABLE):
+        for held in world.all(table):
+            if held["server"] and held["server"]["id"] == server["id"]:
+                held["server"] = {"id": server["id"], "name": name}
+                world.put(table, held)
 
 
 @INSTANCE.post("/servers/{server_id}/attach-volume")
@@ -269,7 +274,7 @@ def attach_server_volume(call: Call) -> Answer:
     spec = {"id": call.body.get("volume_id"), "boot": bool(call.body.get("boot"))}
     server_volumes.replace(call.world, server, {**held, key: spec})
     call.world.put(TABLE, server)
-    return {"server": show(call.world, server)}
+    return _changed(call.world, server)
 
 
 @INSTANCE.post("/servers/{server_id}/detach-volume")
@@ -279,7 +284,7 @@ def detach_server_volume(call: Call) -> Answer:
     left = {key: held for key, held in server["_volumes"].items() if held["id"] != call.body.get("volume_id")}
     server_volumes.replace(call.world, server, left)
     call.world.put(TABLE, server)
-    return {"server": show(call.world, server)}
+    return _changed(call.world, server)
 
 
 @INSTANCE.delete("/servers/{server_id}", call_ms=408)

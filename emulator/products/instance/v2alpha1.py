@@ -102,10 +102,10 @@ def _group(call: Call) -> Document:
 
 @INSTANCE_V2.post("/placement-groups")
 def create_placement_group(call: Call) -> Answer:
-    """Make a group; v1 shows it as enforced."""
+    """Make a group."""
     project = call.body.get("project_id") or DEFAULT_PROJECT
     owned_by = {"organization": organization_of(call.world, project), "project": project}
-    return _show_group(placement_groups.make(call, owned_by, "enforced"))
+    return _show_group(placement_groups.make(call, owned_by))
 
 
 @INSTANCE_V2.get("/placement-groups/{placement_group_id}")
@@ -118,6 +118,8 @@ def get_placement_group(call: Call) -> Answer:
 def update_placement_group(call: Call) -> Answer:
     """Rename a group or change its policy."""
     group = _group(call)
+    if call.body.get("policy_type") == "unknown_policy_type":
+        del call.body["policy_type"]
     placement_groups.change(call, group)
     return _show_group(group)
 
