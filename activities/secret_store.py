@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from scaleway.secret.v1beta1 import Secret, SecretV1Beta1API, SecretVersionStatus
 
 from blueprint.errors import Gone, SecretMissing
+
+PAGE_SIZE = 100
+DELIVERED = "delivered"
+"""Mark of passwords that were handed to what they open: the number of versions there were at that time."""
+KEPT_VERSIONS = 5
+"""Versions of one secret that are kept; Secret Manager takes 20."""
 
 _revealed: ContextVar[set[str] | None] = ContextVar("revealed", default=None)
 """Values that the running activity has seen: its failure message must hold none of them."""
@@ -29,6 +35,16 @@ def remember(value: str) -> str:
     if values is not None and len(value) >= 4:
         values.add(value)
     return value
+
+
+def mark_of(tags: Collection[str], name: str) -> str | None:
+    """The value of the tag `<name>=<value>`, or None."""
+    return next((tag.partition("=")[2] for tag in tags if tag.startswith(f"{name}=")), None)
+
+
+def with_mark(tags: Collection[str], name: str, value: str) -> list[str]:
+    """The tags with `<name>=<value>` in place of any other value of that name."""
+    return [*(tag for tag in tags if not tag.startswith(f"{name}=")), f"{name}={value}"]
 
 
 class SecretStore:
@@ -56,6 +72,44 @@ class SecretStore:
             page_size=2,
         )
         return next((item for item in answer.secrets if item.name == name and item.path == path), None)
+
+    def all(self, path: str) -> list[Secret]:
+        """Every secret of that folder."""
+        found: list[Secret] = []
+        page = 1
+        while True:
+            answer = self._api.list_secrets(
+                region=self._region,
+                project_id=self._project_id,
+                path=path,
+                scheduled_for_deletion=False,
+                page=page,
+                page_size=PAGE_SIZE,
+            )
+            found.extend(item for item in answer.secrets if item.path == path)
+            if len(answer.secrets) < PAGE_SIZE:
+                return found
+            page += 1
+
+    def filled(self, path: str) -> frozenset[str]:
+        """Names of the secrets of that folder that have a version."""
+        return frozenset(secret.name for secret in self.all(path) if secret.version_count)
+
+    def delivered(self, path: str) -> frozenset[str]:
+        """Names of the secrets of that folder whose newest version was handed to what it opens."""
+        return frozenset(
+            secret.name for secret in self.all(path) if mark_of(secret.tags, DELIVERED) == str(secret.version_count)
+        )
+
+    def note_delivery(self, path: str, name: str) -> None:
+        """Mark that what the secret opens has been told its newest version.
+
+        Raises:
+            SecretMissing: there is no secret of that name.
+        """
+        secret = self._existing(path, name)
+        tags = with_mark(secret.tags, DELIVERED, str(secret.version_count))
+        self._api.update_secret(secret_id=secret.id, region=self._region, tags=tags)
 
     def reveal(self, reference: Mapping[str, str]) -> str:
         """The value that `{"$secret": folder, "name": ..., "field": ...}` stands for.
@@ -110,13 +164,39 @@ class SecretStore:
         Raises:
             SecretMissing: there is no secret of that name.
         """
+        self.add_version(self._existing(path, name), value, note)
+
+    def add_version(self, secret: Secret, value: str, note: str = "") -> None:
+        """Add a version to a secret, disable the one before and delete those that are old.
+
+        Args:
+            note: kept as the version's description.
+        """
+        data = base64.b64encode(remember(value).encode()).decode()
+        self._api.create_secret_version(
+            secret_id=secret.id, region=self._region, data=data, description=note or None, disable_previous=True
+        )
+        if secret.version_count >= KEPT_VERSIONS:
+            self._prune(secret)
+
+    def _prune(self, secret: Secret) -> None:
+        answer = self._api.list_secret_versions(
+            secret_id=secret.id,
+            region=self._region,
+            page_size=PAGE_SIZE,
+            status=[SecretVersionStatus.ENABLED, SecretVersionStatus.DISABLED],
+        )
+        revisions = sorted((version.revision for version in answer.versions), reverse=True)
+        for revision in revisions[KEPT_VERSIONS:]:
+            self._api.delete_secret_version(secret_id=secret.id, region=self._region, revision=str(revision))
+
+    def _existing(self, path: str, name: str) -> Secret:
         secret = self.find(path, name)
         if secret is None:
             raise SecretMissing(
                 "does not exist", subject=f"{path.rstrip('/')}/{name}", remedy="retry the step that creates it"
             )
-        data = base64.b64encode(remember(value).encode()).decode()
-        self._api.create_secret_version(secret_id=secret.id, region=self._region, data=data, description=note or None)
+        return secret
 
     def resolve(self, value: Any) -> Any:
         """The value with every `$secret` replaced by what it stands for."""

@@ -15,6 +15,10 @@ MANAGED_BY = "managed-by=scaleway-infra"
 """Tag of everything that the engine made or adopted."""
 PROTECTED = "protected"
 """Tag of what only the explicit word of the file may delete or replace."""
+ENGINE_CREDENTIALS = "engine"
+"""Name of the SQS credentials with which the engine itself makes queues."""
+SEAL = "seal"
+"""Start of the VPC's tags that say which buckets and queues were found to be as declared."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,11 @@ class Names:
     def cockpit_secret(self, token: str) -> str:
         """Name in `secret_path` of a Cockpit token: `cockpit-<token>`."""
         return f"cockpit-{token}"
+
+    @property
+    def llm_secret(self) -> str:
+        """Name in `secret_path` of the LLM routing table: configuration, not a secret, but kept where those are."""
+        return "llm-routing"
 
     def _of_domain(self, key: str) -> str:
         domain, what = key.split("/")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from blueprint.kinds import vpc
+from blueprint.kinds import secret, vpc
 from blueprint.kinds.kind import Kind
 
-MODULES = (vpc,)
+MODULES = (vpc, secret)
 
 KINDS: dict[str, Kind] = {kind.name: kind for module in MODULES for kind in module.KINDS}
 """Every kind, by name."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from blueprint.environment.environment import Environment
 from blueprint.environment.problems import Problem, suggestion, unknown
+from blueprint.names import ENGINE_CREDENTIALS
 
 
 def check(environment: Environment) -> Iterator[Problem]:
@@ -42,10 +43,14 @@ def engine_secrets(environment: Environment) -> dict[str, str]:
     for application, settings in environment.applications.items():
         if settings.api_key:
             made[names.api_key_secret(application)] = f"the API key of applications.{application}"
-    for credentials in environment.sqs.credentials if environment.sqs else ():
-        made[names.sqs_secret(credentials)] = f"sqs.credentials.{credentials}"
+    if environment.sqs:
+        made[names.sqs_secret(ENGINE_CREDENTIALS)] = "its own SQS credentials"
+        for credentials in environment.sqs.credentials:
+            made[names.sqs_secret(credentials)] = f"sqs.credentials.{credentials}"
     for token in environment.monitoring.tokens if environment.monitoring else ():
         made[names.cockpit_secret(token)] = f"monitoring.tokens.{token}"
+    if environment.llm:
+        made[names.llm_secret] = "the LLM routing table"
     return made
 
 
