@@ -99,10 +99,12 @@ class Plane(ABC):
         # An application, not a bare server, because it answers `Expect: 100-continue`, with which boto3 sends bodies.
         application = web.Application(client_max_size=LARGEST_BODY)
         application.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(application, handle_signals=False, access_log=None, auto_decompress=False)
+        runner = web.AppRunner(
+            application, handle_signals=False, access_log=None, auto_decompress=False, shutdown_timeout=1
+        )
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, port, shutdown_timeout=1).start()
+            await web.TCPSite(runner, HOST, port).start()
         except OSError:
             await runner.cleanup()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -36,14 +37,20 @@ class Api:
         return response.status_code, response.json() if response.content else None
 
 
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A fresh emulator with latency 0."""
+@contextmanager
+def running(**options: Any) -> Iterator[Api]:
+    """An emulator made with these options, in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    emulator = Emulator()
-    asyncio.run_coroutine_threadsafe(emulator.start(), loop).result(10)
+
+    async def start() -> Emulator:
+        # Made where it runs: a state file belongs to the thread that opened it.
+        emulator = Emulator(**options)
+        await emulator.start()
+        return emulator
+
+    emulator = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:
         yield Api(emulator)
     finally:
@@ -51,3 +58,10 @@ def api() -> Iterator[Api]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """A fresh emulator with latency 0."""
+    with running() as fresh:
+        yield fresh

@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
-from emulator.auth import granted
+from emulator.auth import flaps, granted
 from emulator.dataplane.plane import Message
 from emulator.dataplane.s3.operations import Target
 from emulator.dataplane.s3.refusals import S3Error
 from emulator.dataplane.sigv4 import Signature
+from emulator.products.iam.users import OWNER
 from emulator.world import DEFAULT_PROJECT, Document, World
 
 API_KEYS, SECRETS = "iam.api_keys", "_iam.secret_keys"
@@ -53,18 +54,20 @@ class Caller:
 
     Attributes:
         project_id: where buckets that he creates go.
-        principal: as in a policy: "application_id:...", None for a key that IAM does not know.
+        principal: as in a policy: "application_id:..."; the organization's owner for a key that IAM does not know.
         key: the key in IAM, if it was made there.
     """
 
     project_id: str
-    principal: str | None
+    principal: str
     key: Document | None
 
     def permitted(self, world: World, target: Target) -> bool:
         """Whether IAM lets him use Object Storage for this."""
+        if self.key is None:
+            return True
         method = "PUT" if target.mutating else "GET"
-        return self.key is None or granted(world, self.key, PERMISSION_PREFIX, method)
+        return not flaps(world, self.key) and granted(world, self.key, PERMISSION_PREFIX, method)
 
 
 def caller_of(world: World, message: Message, region: str) -> Caller:
@@ -91,7 +94,7 @@ def caller_of(world: World, message: Message, region: str) -> Caller:
     known = world.find(API_KEYS, key)
     secret = next((s for s, row in world.tables.get(SECRETS, {}).items() if row["access_key"] == key), None)
     if secret is None:
-        return Caller(project or DEFAULT_PROJECT, None, None)
+        return Caller(project or DEFAULT_PROJECT, f"user_id:{OWNER}", None)
     if known is None:
         raise S3Error("InvalidAccessKeyId", "The AWS access key ID you provided does not exist in our records.")
     if not signature.made_with(secret, message):
@@ -100,8 +103,8 @@ def caller_of(world: World, message: Message, region: str) -> Caller:
             "The request signature we calculated does not match the signature you provided. "
             "Check your key and signing method.",
         )
-    holder = next((name for name in ("application_id", "user_id") if known.get(name)), None)
-    principal = f"{holder}:{known[holder]}" if holder else None
+    holder = "application_id" if known.get("application_id") else "user_id"
+    principal = f"{holder}:{known[holder]}"
     return Caller(project or str(known.get("default_project_id") or DEFAULT_PROJECT), principal, known)
 
 
@@ -138,7 +141,7 @@ def _allows(policy: Document, caller: Caller, target: Target) -> bool:
     return "Allow" in effects and "Deny" not in effects
 
 
-def _meant(statement: Document, principal: str | None) -> bool:
+def _meant(statement: Document, principal: str) -> bool:
     names = statement["Principal"]
     listed = _listed(names["SCW"] if isinstance(names, dict) else names)
     return "*" in listed or principal in listed
