@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
-import socket
-import struct
 import sys
 import time
 import traceback
@@ -16,8 +15,9 @@ from urllib.parse import parse_qs, unquote
 
 from aiohttp import web
 
-from emulator import control, faults, pace
+from emulator import control, dataplane, faults, pace
 from emulator.auth import authenticate, authorize, hide_orphans
+from emulator.connections import cut
 from emulator.errors import ApiError, denied_authentication, invalid_arguments
 from emulator.products import load_products
 from emulator.requests import RequestLog
@@ -53,7 +53,7 @@ class Emulator:
         self.world = World(latency, seed)
         self.log = RequestLog()
         self.faults = faults.Faults()
-        self.planes: dict[str, Any] = {}
+        self.planes: dict[str, dataplane.Endpoint] = {}
         self.url = ""
         self._control = control.Control(self)
         self._state = StateFile(state) if state else None
@@ -77,12 +77,8 @@ class Emulator:
             await web.TCPSite(self._runner, HOST, port).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise PortInUseError(f"port {port} of {HOST} cannot be opened: {error.strerror}") from error
+            raise PortInUseError(f"port {port} of {HOST} cannot be opened: {os.strerror(error.errno or 0)}") from error
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
-        try:
-            from emulator import dataplane
-        except ImportError:
-            return
         self.planes = await dataplane.start_all(self.world, self.log, self.faults, near=port, changed=self._save)
 
     async def stop(self) -> None:
@@ -259,16 +255,6 @@ def respond(reply: Reply) -> web.Response:
         body, kind = json.dumps(reply.body), "application/json"
     payload = body.encode() if isinstance(body, str) else body
     return web.Response(status=reply.status, headers={**reply.headers, "Content-Type": kind}, body=payload)
-
-
-def cut(request: web.BaseRequest) -> web.Response:
-    """Reset the client's connection instead of answering."""
-    if request.transport is not None:
-        connection: socket.socket = request.transport.get_extra_info("socket")
-        # Lingering for zero seconds makes the close a TCP reset, which no client takes for the end of an answer.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
-    return web.Response()
 
 
 async def serve(emulator: Emulator, port: int) -> None:

@@ -74,7 +74,7 @@ class Control:
             if table.startswith("_"):
                 continue
             for key, document in rows.items():
-                default = (table, key) in world.built_in or _is_default(document)
+                default = world.is_built_in(table, key) or _is_default(document)
                 leaving = document.get("status") == "scheduled_for_deletion" or bool(
                     document.get("deletion_requested_at")
                 )

@@ -60,8 +60,6 @@ class World:
         self.tables: dict[str, dict[str, Document]] = {}
         self.changed: dict[tuple[str, str], None] = {}
         """(table, key) touched by the current request, in order: what the state file writes, what a fault strikes."""
-        self.built_in: set[tuple[str, str]] = set()
-        """What `sow` put in."""
         self._due: list[tuple[float, int, str]] = []
         self._noted: dict[tuple[str, str], set[str]] = {}
         self._order: Iterator[int] = itertools.count()
@@ -191,18 +189,22 @@ class World:
         """Put the built-in documents in: what an organization has before anything is made in it."""
         for function in SEEDS:
             function(self)
-        self.built_in = {(table, key) for table, rows in self.tables.items() for key in rows}
+        built_in = [{"table": table, "key": key} for table, rows in self.tables.items() for key in rows]
+        for entry in built_in:
+            self.put("_built_in", entry, f"{entry['table']} {entry['key']}")
+
+    def is_built_in(self, table: str, key: str) -> bool:
+        """Whether `sow` put this document in."""
+        return self.find("_built_in", f"{table} {key}") is not None
 
     def snapshot(self) -> Document:
         """All tables, as one JSON document."""
-        built_in = sorted(list(entry) for entry in self.built_in)
-        return copy.deepcopy({"tables": self.tables, "built_in": built_in})
+        return copy.deepcopy({"tables": self.tables})
 
     def restore(self, snapshot: Document) -> None:
         """Become what `snapshot` says; every document counts as changed."""
         self.changed.update(((table, key), None) for table, rows in self.tables.items() for key in rows)
         self.tables = copy.deepcopy(snapshot["tables"])
-        self.built_in = {(table, key) for table, key in snapshot.get("built_in", [])}
         self._due = []
         self._noted = {}
         for due in self.all("_due"):
