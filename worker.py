@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from activities.registry import Clouds
 from activities.settings import ScalewaySettings
 from activities.steps import Steps
 from activities.temporal_client import TemporalBridge
-from workflows.connection import connect
+from workflows.connection import TemporalUnreachable, connect
 from workflows.identity import TASK_QUEUE
 from workflows.plugin import GRACE, STICKY
 from workflows.registry import WORKFLOWS
@@ -87,9 +88,16 @@ def main() -> int:
         for problem in error.errors():
             print(f"{problem['loc'][0]}: {problem['msg']}", file=sys.stderr)  # noqa: T201
         return 64
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except TemporalUnreachable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    # Temporal's client now and then crashes the interpreter's own exit (temporalio issue 300).
+    os._exit(code)

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.secret_store import watch_for_secrets
+from blueprint import contract
 from blueprint.errors import EngineError, NotReady
 
 HEARTBEAT_SECONDS = 1.0
@@ -20,6 +21,10 @@ HEARTBEAT_SECONDS = 1.0
 
 _BENIGN = ApplicationErrorCategory.BENIGN
 """An expected answer: counted neither as an error in metrics nor as a warning in logs."""
+
+_LOOKS = (contract.PLAN.name, contract.INVENTORY.name)
+_PATIENCE_OF_A_LOOK = 15.0
+"""Seconds: somebody waits in front of a terminal, and a look can be repeated without harm."""
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +92,7 @@ def _as_failure(error: EngineError, secrets: set[str], pace: float) -> Applicati
     pause = min(error.pause * 2 ** (info.attempt - 1), error.longest_pause) * pace
     if isinstance(error, NotReady) and error.next_pause is not None:
         pause = error.next_pause
-    exhausted = waited > error.patience
+    exhausted = waited > min(error.patience, _PATIENCE_OF_A_LOOK if info.activity_type in _LOOKS else error.patience)
     text = str(error)
     for value in secrets:
         text = text.replace(value, "[secret]")

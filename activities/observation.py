@@ -85,12 +85,18 @@ class _Look:
 
     def at(self, kind: str, parent: Parent) -> list[Observed]:
         """The objects of a kind under one parent that concern us; none if the parent has just gone."""
-        scope = Scope(names=frozenset(self._names[kind]), refresh=self._refresh, sealed=self._is_sealed())
+        scope = Scope(
+            names=frozenset(self._names[kind]), refresh=self._refresh, sealed=self._is_sealed(KINDS[kind].seal)
+        )
         try:
             found = list(self._lifecycles[kind].list(parent, scope))
         except Gone:
             return []
         return [item for item in found if item.ownership == "ours" or item.name in self._names[kind]]
 
-    def _is_sealed(self) -> bool:
-        return any(item.fields.get("digest") == self._seals.get(item.name) for item in self.found.get(SEAL, ()))
+    def _is_sealed(self, seal: str) -> bool:
+        """Whether the seal says what the file says."""
+        return bool(seal) and any(
+            item.name.endswith(f"/{seal}") and item.fields["digest"] == self._seals.get(item.name)
+            for item in self.found[SEAL]
+        )

@@ -11,6 +11,7 @@ from scaleway.vpc.v2.types import AclRule, AclRuleProtocol, Action
 
 from activities.cloud import pages
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
+from activities.seal import is_seal
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -42,7 +43,9 @@ class VpcLifecycle(Lifecycle):
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
         """See `Lifecycle`."""
-        self.cloud.api(VpcV2API).update_vpc(vpc_id=item.id, name=resource.name, tags=self.tags(resource))
+        api = self.cloud.api(VpcV2API)
+        seals = [tag for tag in api.get_vpc(vpc_id=item.id).tags if is_seal(tag)]
+        api.update_vpc(vpc_id=item.id, name=resource.name, tags=[*self.tags(resource), *seals])
 
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""

@@ -79,6 +79,12 @@ def _edges(changes: dict[str, Change]) -> dict[Part, set[Part]]:
             after["create", change.key].add(("delete", change.key))
         for removal in _removals_that_wait_for(change, removed, changes):
             after[removal].add(next(_parts(change)))
+    for action, key in parts:
+        if action == "delete":
+            outlived = KINDS[changes[key].kind].outlives
+            after[action, key].update(
+                part for part in parts if part[0] == "delete" and changes[part[1]].kind in outlived
+            )
     return after
 
 

@@ -192,10 +192,12 @@ class _Planning:
 
     def _differences(self, resource: Resource, item: Observed) -> tuple[Difference, ...]:
         found: list[Difference] = []
-        if item.detailed:
-            declared = resolve(resource.fields, self._known)
-            for name, value in declared.items():
+        declared = resolve(resource.fields, self._known)
+        for name, value in declared.items():
+            if item.detailed:
                 found.extend(_compare_values(name, value, item.fields.get(name)))
+            elif _depends_on_a_step(value):
+                found.append(Difference(path=name, new=UNKNOWN))
         if item.protected is not None and resource.protected and not item.protected:
             found.append(Difference(path="protected", old=False, new=True))
         return tuple(found)
@@ -228,6 +230,14 @@ class _Planning:
 def _essence(item: Observed) -> Observed:
     """The object without what only the comparison needed, so that plans stay small."""
     return item.model_copy(update={"fields": {}})
+
+
+def _depends_on_a_step(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_depends_on_a_step(child) for child in value.values())
+    if isinstance(value, list):
+        return any(_depends_on_a_step(child) for child in value)
+    return bool(value == UNKNOWN)
 
 
 def _top(path: str) -> str:

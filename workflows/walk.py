@@ -102,7 +102,7 @@ class Walk:
 
     async def _in_a_slot(self, step: Step) -> None:
         async with self._slots:
-            if self._stopped():
+            if self._stopped() or self._would_vouch_in_vain(step):
                 self._enter(step, "dropped")
                 return
             self._times[step.id] = [workflow.time()]
@@ -193,6 +193,10 @@ class Walk:
         return change.model_copy(
             update={"resource": resource, "observed": change.observed if step.action != "create" else None}
         )
+
+    def _would_vouch_in_vain(self, step: Step) -> bool:
+        vouches = KINDS[self._changes[step.changes[0]].kind].vouches
+        return vouches and any(self._state[before] != "done" for before in step.after)
 
     # -- bookkeeping -------------------------------------------------------------------------------------------
 

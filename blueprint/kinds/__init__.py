@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from blueprint.kinds import secret, vpc
+from blueprint.kinds import buckets, iam, seal, secret, sqs, vpc
 from blueprint.kinds.kind import Kind
 
-MODULES = (vpc, secret)
+MODULES = (vpc, secret, seal, buckets, sqs, iam)
 
 KINDS: dict[str, Kind] = {kind.name: kind for module in MODULES for kind in module.KINDS}
 """Every kind, by name."""

@@ -28,6 +28,8 @@ class Kind:
     """The kind that holds this one: its objects are listed parent by parent, addressed by `Resource.parent`."""
     dies_with_parent: bool = False
     """Whether deleting the parent deletes it, so that no step of its own is needed."""
+    outlives: tuple[str, ...] = ()
+    """Kinds whose objects cannot be deleted without this one: it goes after them."""
     immutable: Mapping[str, str] = field(default_factory=dict)
     """Fields that the API cannot change, each with the reason, which the plan shows: a difference means replace."""
     protected: bool = False
@@ -41,14 +43,16 @@ class Kind:
     serial: str = ""
     """Writes to objects of equal `serial` under one parent run one after the other: a load balancer, a gateway, a
     database instance and all that belongs to them. The parent's name is the first part of every name in the group."""
+    seal: str = ""
+    """The seal that vouches for objects of this kind, "buckets" or "queues"; none if empty."""
+    vouches: bool = False
+    """Whether it says something about what it depends on: not made if one of these steps was skipped."""
     batch: int = 1
     """How many changes of one serial value the API takes in one call (DNS records)."""
     replace_failed: bool = False
     """Whether an object of this kind that ended in error is deleted and made again (certificates)."""
-    listed_with: tuple[str, ...] = ()
-    """Kinds that have to be listed before this one, besides its parent."""
 
     @property
     def listed_after(self) -> tuple[str, ...]:
         """Kinds that have to be listed before this one."""
-        return (*self.listed_with, *((self.parent,) if self.parent else ()))
+        return tuple(kind for kind in (self.parent, "seal" if self.seal else "") if kind)

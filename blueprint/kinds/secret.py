@@ -118,6 +118,7 @@ KINDS = (
         product="secret",
         resources=_secrets,
         protected=True,
+        outlives=("queue",),
         settles=False,
         lingers=False,
     ),

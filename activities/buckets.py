@@ -1,0 +1,248 @@
+"""Buckets and their policies, through the S3 API."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from scaleway.iam.v1alpha1 import IamV1Alpha1API
+
+from activities.bucket_settings import cors_shown, cors_wanted, lifecycle_shown, lifecycle_wanted
+from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
+from activities.s3_errors import absent_as_none, s3_errors
+from activities.seal import break_seal
+from blueprint.errors import Gone, Refused
+from blueprint.plan import Difference
+from blueprint.resource import Observed, Resource
+
+if TYPE_CHECKING:
+    from types_boto3_s3.literals import BucketVersioningStatusType
+
+READERS = 8
+"""Buckets read at a time: each takes four calls."""
+POLICY_VERSION = "2023-04-17"
+"""The only policy language version that Scaleway takes (Object Storage, section 7.1)."""
+_ACTIONS = {
+    "read": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
+    "readwrite": [
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:ListBucket",
+        "s3:PutObject",
+    ],
+}
+_ENGINE = "engine"
+"""Sid of the statement that keeps the engine itself from being locked out."""
+
+
+class BucketLifecycle(Lifecycle):
+    """Buckets. Their names are unique on the whole platform; ours carry our tags."""
+
+    kind = "bucket"
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`. Under a seal, of the buckets that the file names nothing but the name is read."""
+        with s3_errors("list buckets"):
+            names = [bucket["Name"] for bucket in self.cloud.s3.list_buckets()["Buckets"]]
+        vouched = scope.names if scope.sealed and not scope.refresh else frozenset()
+        sealed = [self._sealed(name) for name in names if name in vouched]
+        open_ = [name for name in names if name not in vouched and (name in scope.names or self._by_rule(name))]
+        return [*sealed, *self._read_all(open_)]
+
+    def read(self, item: Observed) -> Observed:
+        """See `Lifecycle`."""
+        return self._read(item.name)
+
+    def find(self, resource: Resource) -> Sequence[Observed]:
+        """See `Lifecycle`."""
+        try:
+            return [self._read(resource.name)]
+        except Gone:
+            return []
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`. Its tags come with the second call: until then the bucket is nobody's, and empty."""
+        break_seal(self.cloud, "buckets")
+        with s3_errors(f"create bucket {resource.name}"):
+            self.cloud.s3.create_bucket(Bucket=resource.name)
+        self._write(resource)
+        return resource.name
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`."""
+        break_seal(self.cloud, "buckets")
+        self._write(resource)
+
+    def delete(self, item: Observed) -> None:
+        """See `Lifecycle`. A bucket that holds objects is refused by the API, and that is as it should be."""
+        break_seal(self.cloud, "buckets")
+        with s3_errors(f"delete bucket {item.name}"):
+            self.cloud.s3.delete_bucket(Bucket=item.name)
+
+    def _write(self, resource: Resource) -> None:
+        """Everything that is set on a bucket. Tags come first: they make it ours."""
+        s3, name, fields = self.cloud.s3, resource.name, resource.fields
+        with s3_errors(f"set up bucket {name}"):
+            s3.put_bucket_tagging(
+                Bucket=name, Tagging={"TagSet": [{"Key": tag, "Value": ""} for tag in self.tags(resource)]}
+            )
+            wanted: BucketVersioningStatusType = "Enabled" if fields["versioning"] else "Suspended"
+            if s3.get_bucket_versioning(Bucket=name).get("Status", "Suspended") != wanted:
+                s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": wanted})
+            if fields["lifecycle"]:
+                s3.put_bucket_lifecycle_configuration(
+                    Bucket=name, LifecycleConfiguration=lifecycle_wanted(fields["lifecycle"])
+                )
+            else:
+                s3.delete_bucket_lifecycle(Bucket=name)
+            if fields["cors"]:
+                s3.put_bucket_cors(Bucket=name, CORSConfiguration=cors_wanted(fields["cors"]))
+            else:
+                s3.delete_bucket_cors(Bucket=name)
+
+    def _by_rule(self, name: str) -> bool:
+        """Whether the name follows our rule, "<domain>-<env>-<what>": worth a look at its tags."""
+        return f"-{self.cloud.target.env}-" in name
+
+    def _read_all(self, names: Sequence[str]) -> builtins.list[Observed]:
+        if not names:
+            return []
+        with ThreadPoolExecutor(READERS, thread_name_prefix="bucket") as pool:
+            return [task.result() for task in [pool.submit(copy_context().run, self._read, name) for name in names]]
+
+    def _read(self, name: str) -> Observed:
+        s3 = self.cloud.s3
+        with s3_errors(f"read bucket {name}"):
+            versioning = s3.get_bucket_versioning(Bucket=name)
+            tagging = absent_as_none(s3.get_bucket_tagging, Bucket=name)
+            lifecycle = absent_as_none(s3.get_bucket_lifecycle_configuration, Bucket=name)
+            cors = absent_as_none(s3.get_bucket_cors, Bucket=name)
+        tags = [tag["Key"] for tag in tagging["TagSet"]] if tagging else []
+        return Observed(
+            kind=self.kind,
+            name=name,
+            id=name,
+            fields={
+                "versioning": versioning.get("Status") == "Enabled",
+                "lifecycle": lifecycle_shown(lifecycle),
+                "cors": cors_shown(cors),
+            },
+            outputs={"id": name},
+            ownership="ours" if self.is_ours(tags) else "foreign",
+            protected=is_protected(tags),
+        )
+
+    def _sealed(self, name: str) -> Observed:
+        return Observed(kind=self.kind, name=name, id=name, outputs={"id": name}, protected=True, detailed=False)
+
+
+class BucketPolicyLifecycle(Lifecycle):
+    """Policies of buckets: who may do what, and nobody else (Object Storage, section 7.1)."""
+
+    kind = "bucket_policy"
+    repeatable = True
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`. Under a seal nothing is read of buckets that the file names."""
+        name = f"{parent.name}/policy"
+        if scope.sealed and not scope.refresh and name in scope.names:
+            return [Observed(kind=self.kind, name=name, id=parent.id, parent_id=parent.id, detailed=False)]
+        with s3_errors(f"read policy of bucket {parent.name}"):
+            answer = absent_as_none(self.cloud.s3.get_bucket_policy, Bucket=parent.id)
+        if answer is None:
+            return []
+        fields = {"access": _access_shown(json.loads(answer["Policy"]))}
+        return [Observed(kind=self.kind, name=name, id=parent.id, parent_id=parent.id, fields=fields)]
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        break_seal(self.cloud, "buckets")
+        bucket: str = resource.inputs["parent_id"]
+        policy = {
+            "Version": POLICY_VERSION,
+            "Id": self.cloud.names.stem,
+            "Statement": [
+                _statement(_ENGINE, bucket, [self._own_principal()], ["s3:*"]),
+                *[
+                    _statement(
+                        entry["application"],
+                        bucket,
+                        [f"application_id:{entry['application_id']}"],
+                        _ACTIONS[entry["level"]],
+                    )
+                    for entry in resource.fields["access"]
+                ],
+            ],
+        }
+        with s3_errors(f"set policy of bucket {bucket}"):
+            self.cloud.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        return bucket
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`."""
+        self.create(resource)
+
+    def delete(self, item: Observed) -> None:
+        """See `Lifecycle`."""
+        break_seal(self.cloud, "buckets")
+        with s3_errors(f"delete policy of bucket {item.id}"):
+            self.cloud.s3.delete_bucket_policy(Bucket=item.id)
+
+    def _own_principal(self) -> str:
+        """Who the worker's key speaks for.
+
+        Raises:
+            Refused: nobody can tell, and a policy without it would shut the engine out.
+        """
+        key = self.cloud.settings.access_key
+        try:
+            found = self.cloud.api(IamV1Alpha1API).get_api_key(access_key=key)
+        except Gone:
+            raise Refused(
+                f"nobody knows whose key {key} is, and a bucket policy has to name its owner",
+                remedy="give the worker a key of this organization that may read IAM",
+            ) from None
+        return f"application_id:{found.application_id}" if found.application_id else f"user_id:{found.user_id}"
+
+
+def _granted(entry: Mapping[str, Any], bucket: str) -> dict[str, Any]:
+    principal = f"application_id:{entry['application_id']}"
+    return _statement(entry["application"], bucket, [principal], _ACTIONS[entry["level"]])
+
+
+def _statement(sid: str, bucket: str, principals: list[str], actions: list[str]) -> dict[str, Any]:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"SCW": principals},
+        "Action": actions,
+        "Resource": [bucket, f"{bucket}/*"],
+    }
+
+
+def _access_shown(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements as the file declares them; one that is not of our making shows by a level of its own."""
+    levels = {json.dumps(sorted(actions)): level for level, actions in _ACTIONS.items()}
+    shown = []
+    for statement in policy["Statement"]:
+        if statement.get("Sid") != _ENGINE:
+            principals = statement["Principal"]["SCW"]
+            owner = principals[0] if isinstance(principals, list) else principals
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            shown.append(
+                {
+                    "application": statement.get("Sid", ""),
+                    "level": levels.get(json.dumps(sorted(actions)), ", ".join(sorted(actions))),
+                    "application_id": owner.removeprefix("application_id:"),
+                }
+            )
+    return sorted(shown, key=lambda entry: str(entry["application"]))
+
+
+LIFECYCLES = (BucketLifecycle, BucketPolicyLifecycle)

@@ -1,0 +1,65 @@
+"""What boto3 raises, in the engine's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from activities.classify import classify
+from blueprint.errors import EngineError, Gone, Refused, Throttled, Unavailable
+
+_ABSENT = (
+    "NoSuchTagSet",
+    "NoSuchCORSConfiguration",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchBucketPolicy",
+)
+"""How S3 says that a bucket has none of it."""
+_THROTTLED = ("SlowDown", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests")
+_GONE = ("NoSuchBucket", "NoSuchKey", "QueueDoesNotExist", "NonExistentQueue", "NotFound", "404")
+
+
+@contextmanager
+def s3_errors(call: str) -> Iterator[None]:
+    """Raise what happens inside as an `EngineError`.
+
+    Args:
+        call: what is being done, for the reader.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _translated(error, call) from None
+    except BotoCoreError as error:
+        raise Unavailable(f"{call}: no answer ({type(error).__name__})", remedy="check the endpoint") from None
+
+
+def absent_as_none(call: Callable[..., Any], **arguments: Any) -> Any:
+    """The answer of a call, or None if the bucket has nothing of what it asks for."""
+    try:
+        return call(**arguments)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _ABSENT:
+            return None
+        raise
+
+
+def _translated(error: ClientError, call: str) -> EngineError:
+    details = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    text = f"{call}: {status} {code} {message}".rstrip()
+    # SQS writes "com.amazonaws.sqs#QueueDoesNotExist", and in its older form "AWS.SimpleQueueService.NonExistentQueue".
+    short = code.rsplit("#", 1)[-1].rsplit(".", 1)[-1]
+    if short in _THROTTLED:
+        return Throttled(text)
+    if short in _GONE:
+        return Gone(text)
+    if code == "BucketNotEmpty":
+        return Refused(text, remedy="empty the bucket first: the engine deletes no object that it did not make")
+    if code == "BucketAlreadyExists":
+        return Refused(text, remedy="somebody else on the platform has a bucket of this name; choose another")
+    return classify(status, {"message": f"{code} {message}"}, call)

@@ -1,0 +1,243 @@
+"""SQS: activation and credentials through Scaleway's API, queues through the SQS protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scaleway.mnq.v1beta1 import MnqV1Beta1SqsAPI, SqsCredentials, SqsPermissions
+from scaleway.mnq.v1beta1.types import SqsInfoStatus
+
+from activities.cloud import pages
+from activities.lifecycle import Lifecycle, Parent, Scope
+from activities.s3_errors import s3_errors
+from activities.seal import break_seal
+from blueprint.errors import SecretMissing
+from blueprint.names import ENGINE_CREDENTIALS
+from blueprint.plan import Difference
+from blueprint.resource import Observed, Resource, secret
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.literals import QueueAttributeNameType
+
+_ATTRIBUTES: dict[QueueAttributeNameType, str] = {
+    "VisibilityTimeout": "visibility_timeout",
+    "MessageRetentionPeriod": "retention",
+}
+
+
+class SqsLifecycle(Lifecycle):
+    """Whether SQS is activated for the project. There is one for each project, so it is ours where it is on."""
+
+    kind = "sqs"
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`."""
+        info = self.cloud.api(MnqV1Beta1SqsAPI).get_sqs_info(project_id=self.cloud.project_id)
+        if info.status != SqsInfoStatus.ENABLED:
+            return []
+        outputs = {"id": info.project_id, "endpoint": info.sqs_endpoint_url}
+        name = f"{self.cloud.names.stem}-sqs"
+        return [Observed(kind=self.kind, name=name, id=info.project_id, outputs=outputs, status="enabled")]
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        return self.cloud.api(MnqV1Beta1SqsAPI).activate_sqs(project_id=self.cloud.project_id).project_id
+
+    def delete(self, item: Observed) -> None:
+        """See `Lifecycle`."""
+        self.cloud.api(MnqV1Beta1SqsAPI).deactivate_sqs(project_id=self.cloud.project_id)
+
+
+class SqsCredentialsLifecycle(Lifecycle):
+    """Credentials: ours by their name, since they carry no tags. Their secret half is told once."""
+
+    kind = "sqs_credentials"
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`."""
+        fetch = self.cloud.api(MnqV1Beta1SqsAPI).list_sqs_credentials
+        found = pages(fetch, "sqs_credentials", project_id=self.cloud.project_id)
+        return [self._observed(item) for item in found if item.name.startswith(f"{self.cloud.names.stem}-")]
+
+    def find(self, resource: Resource) -> Sequence[Observed]:
+        """See `Lifecycle`."""
+        place = resource.inputs["secret"]
+        kept = self.cloud.secrets.version_note(place["path"], place["name"])
+        safe = []
+        for item in super().find(resource):
+            if kept == item.outputs["access_key"]:
+                safe.append(item)
+            else:
+                self.delete(item)
+        return safe
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        made = self.cloud.api(MnqV1Beta1SqsAPI).create_sqs_credentials(
+            project_id=self.cloud.project_id,
+            name=resource.name,
+            permissions=_permissions(resource.fields["permissions"]),
+        )
+        place = resource.inputs["secret"]
+        content = json.dumps({"access_key": made.access_key, "secret_key": made.secret_key})
+        self.cloud.secrets.store(place["path"], place["name"], content, note=made.access_key)
+        return made.id
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`."""
+        self.cloud.api(MnqV1Beta1SqsAPI).update_sqs_credentials(
+            sqs_credentials_id=item.id, permissions=_permissions(resource.fields["permissions"])
+        )
+
+    def delete(self, item: Observed) -> None:
+        """See `Lifecycle`."""
+        self.cloud.api(MnqV1Beta1SqsAPI).delete_sqs_credentials(sqs_credentials_id=item.id)
+
+    def _observed(self, item: SqsCredentials) -> Observed:
+        allowed = item.permissions
+        granted = {
+            "manage": bool(allowed and allowed.can_manage),
+            "publish": bool(allowed and allowed.can_publish),
+            "receive": bool(allowed and allowed.can_receive),
+        }
+        return Observed(
+            kind=self.kind,
+            name=item.name,
+            id=item.id,
+            fields={"permissions": sorted(name for name, given in granted.items() if given)},
+            outputs={"id": item.id, "access_key": item.access_key},
+            uses=(self.cloud.project_id,),
+        )
+
+
+class QueueLifecycle(Lifecycle):
+    """Queues: ours by their name, "<domain>-<env>-<what>", since Scaleway's carry no tags (SQS, section 7.2)."""
+
+    kind = "queue"
+    repeatable = True
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`. Under a seal, of the queues that the file names nothing but the name is read."""
+        try:
+            sqs = self._client()
+        except SecretMissing:
+            return []
+        with s3_errors("list queues"):
+            urls = sqs.list_queues().get("QueueUrls", [])
+        found = []
+        for url in urls:
+            own = url.rsplit("/", 1)[1]
+            name = f"{parent.name}/{own}"
+            if name not in scope.names and f"-{self.cloud.target.env}-" not in own:
+                continue
+            sealed = scope.sealed and not scope.refresh and name in scope.names
+            found.append(self._observed(name, url, parent.id, None if sealed else self._attributes(sqs, url)))
+        return found
+
+    def read(self, item: Observed) -> Observed:
+        """See `Lifecycle`."""
+        sqs, own = self._client(), item.name.rsplit("/", 1)[1]
+        with s3_errors(f"read queue {own}"):
+            url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
+        return self._observed(item.name, url, item.parent_id, self._attributes(sqs, url))
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        break_seal(self.cloud, "queues")
+        own = resource.name.rsplit("/", 1)[1]
+        sqs = self._client()
+        with s3_errors(f"create queue {own}"):
+            try:
+                url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
+            except sqs.exceptions.QueueDoesNotExist:
+                attributes = _wanted(resource.fields)
+                if resource.fields["fifo"]:
+                    attributes["FifoQueue"] = "true"
+                url = sqs.create_queue(QueueName=own, Attributes=attributes)["QueueUrl"]
+            else:
+                sqs.set_queue_attributes(QueueUrl=url, Attributes=_wanted(resource.fields))
+        return url
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`."""
+        self.create(resource)
+
+    def delete(self, item: Observed) -> None:
+        """See `Lifecycle`."""
+        break_seal(self.cloud, "queues")
+        with s3_errors(f"delete queue {item.name}"):
+            self._client().delete_queue(QueueUrl=item.id)
+
+    def _client(self) -> SQSClient:
+        """With the engine's own credentials.
+
+        Raises:
+            SecretMissing: there are none yet.
+        """
+        names = self.cloud.names
+        place = secret(names.secret_path, names.sqs_secret(ENGINE_CREDENTIALS))
+        keys = json.loads(self.cloud.secrets.reveal(place))
+        endpoint = self.cloud.settings.sqs_url or f"https://sqs.mnq.{self.cloud.region}.scaleway.com"
+        return self.cloud.sqs(endpoint, keys["access_key"], keys["secret_key"])
+
+    def _attributes(self, sqs: SQSClient, url: str) -> Mapping[QueueAttributeNameType, str]:
+        with s3_errors(f"read queue {url}"):
+            return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
+
+    def _observed(
+        self, name: str, url: str, parent_id: str, attributes: Mapping[QueueAttributeNameType, str] | None
+    ) -> Observed:
+        own = name.rsplit("/", 1)[1]
+        arn = f"arn:scw:sqs:{self.cloud.region}:project-{self.cloud.project_id}:{own}"
+        return Observed(
+            kind=self.kind,
+            name=name,
+            id=url,
+            parent_id=parent_id,
+            fields=_shown(attributes or {}),
+            outputs={"id": url, "url": url, "arn": arn},
+            uses=(parent_id,),
+            detailed=attributes is not None,
+        )
+
+
+def _permissions(names: Sequence[str]) -> SqsPermissions:
+    return SqsPermissions(can_publish="publish" in names, can_receive="receive" in names, can_manage="manage" in names)
+
+
+def _wanted(fields: Mapping[str, Any]) -> dict[QueueAttributeNameType, str]:
+    wanted: dict[QueueAttributeNameType, str] = {
+        attribute: str(fields[name]) for attribute, name in _ATTRIBUTES.items()
+    }
+    if fields["fifo"]:
+        wanted["ContentBasedDeduplication"] = str(fields["content_based_deduplication"]).lower()
+    redrive = fields.get("redrive")
+    wanted["RedrivePolicy"] = (
+        json.dumps(
+            {"deadLetterTargetArn": redrive["dead_letter_queue"], "maxReceiveCount": redrive["max_receive_count"]}
+        )
+        if redrive
+        else ""
+    )
+    return wanted
+
+
+def _shown(attributes: Mapping[QueueAttributeNameType, str]) -> dict[str, Any]:
+    shown: dict[str, Any] = {name: int(attributes.get(attribute, 0)) for attribute, name in _ATTRIBUTES.items()}
+    redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
+    return shown | {
+        "fifo": attributes.get("FifoQueue") == "true",
+        "content_based_deduplication": attributes.get("ContentBasedDeduplication") == "true",
+        "redrive": {
+            "dead_letter_queue": redrive["deadLetterTargetArn"],
+            "max_receive_count": int(redrive["maxReceiveCount"]),
+        }
+        if redrive
+        else None,
+    }
+
+
+LIFECYCLES = (SqsLifecycle, SqsCredentialsLifecycle, QueueLifecycle)
