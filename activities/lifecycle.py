@@ -109,6 +109,21 @@ class Lifecycle(ABC):
         """Make several, for kinds whose `batch` is above one."""
         return [self.create(resource) for resource in resources]
 
+    def update_all(
+        self, resources: Sequence[Resource], items: Sequence[Observed], differences: Sequence[Sequence[Difference]]
+    ) -> None:
+        """Make several match, for kinds whose `batch` is above one."""
+        for resource, item, different in zip(resources, items, differences, strict=True):
+            self.update(resource, item, different)
+
+    def read_all(self, items: Sequence[Observed]) -> Sequence[Observed]:
+        """Several as they are now, for kinds whose `batch` is above one.
+
+        Raises:
+            Gone: one does not exist.
+        """
+        return [self.read(item) for item in items]
+
     def delete_all(self, items: Sequence[Observed]) -> None:
         """Remove several, for kinds whose `batch` is above one."""
         for item in items:

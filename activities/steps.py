@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from temporalio import activity
 
@@ -22,6 +23,8 @@ from blueprint.errors import Ambiguous, EngineError, FailedState, Gone, NotOurs,
 from blueprint.kinds import KINDS
 from blueprint.plan import Change
 from blueprint.resource import Observed, Resource
+
+T = TypeVar("T")
 
 LOOKUPS_AFTER_DOUBT = 3
 """How often to look for what an earlier attempt may have made, before making it again (reads lag behind writes)."""
@@ -63,11 +66,11 @@ class Steps:
     def update(self, step: StepInput) -> StepOutput:
         """Make the objects of a step match their resources."""
         lifecycle = self._lifecycle(step)
-        if lifecycle.repeatable and len(step.changes) > 1:
-            lifecycle.create_all([_resource(change) for change in step.changes])
-        else:
-            for change in step.changes:
-                lifecycle.update(_resource(change), _observed(change), change.differences)
+        lifecycle.update_all(
+            [_resource(change) for change in step.changes],
+            [_observed(change) for change in step.changes],
+            [change.differences for change in step.changes],
+        )
         return self._outputs(lifecycle, step, [_observed(change).id for change in step.changes])
 
     @activity.defn(name=contract.DELETE.name, no_thread_cancel_exception=True)
@@ -90,10 +93,7 @@ class Steps:
             NotReady: not yet; Temporal asks again.
         """
         lifecycle = self._lifecycle(step)
-        outputs = {}
-        for change in step.changes:
-            outputs[change.key] = self._poll(partial(self._ready, lifecycle, change))
-        return StepOutput(outputs=outputs)
+        return StepOutput(outputs=self._poll(partial(self._ready, lifecycle, step.changes)))
 
     @activity.defn(name=contract.WAIT_GONE.name, no_thread_cancel_exception=True)
     def wait_gone(self, step: StepInput) -> StepOutput:
@@ -139,7 +139,7 @@ class Steps:
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
-    def _poll(self, check: Callable[[], dict[str, object]]) -> dict[str, object]:
+    def _poll(self, check: Callable[[], T]) -> T:
         """Ask until `check` answers; past `WAIT_IN_ONE_ATTEMPT` ask once and leave the pause to Temporal."""
         scheduled = activity.info().scheduled_time.timestamp()
         while True:
@@ -154,21 +154,23 @@ class Steps:
                 activity.heartbeat(str(answer))
                 self._sleep(pause)
 
-    def _ready(self, lifecycle: Lifecycle, change: Change) -> dict[str, object]:
-        item = lifecycle.read(_observed(change))
-        if item.health == "failed":
-            raise FailedState(
-                f"ended in {item.status!r}", subject=change.key, remedy="look at it in Scaleway's console, then retry"
-            )
-        if item.health == "pending":
-            raise NotReady(f"is {item.status!r}", subject=change.key)
-        return item.outputs | {"id": item.id}
+    def _ready(self, lifecycle: Lifecycle, changes: Sequence[Change]) -> dict[str, dict[str, object]]:
+        outputs = {}
+        items = lifecycle.read_all([_observed(change) for change in changes])
+        for change, item in zip(changes, items, strict=True):
+            if item.health == "failed":
+                remedy = "look at it in Scaleway's console, then retry"
+                raise FailedState(f"ended in {item.status!r}", subject=change.key, remedy=remedy)
+            if item.health == "pending":
+                raise NotReady(f"is {item.status!r}", subject=change.key)
+            outputs[change.key] = item.outputs | {"id": item.id}
+        return outputs
 
-    def _gone(self, lifecycle: Lifecycle, change: Change) -> dict[str, object]:
+    def _gone(self, lifecycle: Lifecycle, change: Change) -> None:
         try:
             item = lifecycle.read(_observed(change))
         except Gone:
-            return {}
+            return
         raise NotReady(f"is still there ({item.status!r})", subject=change.key)
 
     # -- plumbing ----------------------------------------------------------------------------------------------
