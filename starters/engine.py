@@ -272,4 +272,10 @@ def started_by() -> str:
 
 def target_of(environment: Environment) -> Target:
     """Where an environment lives."""
-    return Target(org=environment.org, env=environment.env, region=environment.region, zone=environment.zone)
+    return Target(
+        org=environment.org,
+        env=environment.env,
+        region=environment.region,
+        zone=environment.zone,
+        project_id=environment.project_id or "",
+    )

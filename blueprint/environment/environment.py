@@ -39,6 +39,17 @@ class Environment(Section):
     """Scaleway region."""
     zone: Annotated[str, Matching("[a-z]{2}-[a-z]{3}-[1-9]", "a Scaleway zone, such as fr-par-1")] = "fr-par-1"
     """Scaleway zone, in the region."""
+    project_id: (
+        Annotated[
+            str,
+            Matching(
+                "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+                "a project's id, such as 5f2c1c4e-0d43-4c5e-9d5b-2f4f3f6f7a11",
+            ),
+        ]
+        | None
+    ) = None
+    """Scaleway project of the environment; the default project of the worker (SCW_DEFAULT_PROJECT_ID) if left out."""
     production: bool = False
     """Whether every change has to be confirmed by typing the environment's name."""
     allow_destroy: list[
