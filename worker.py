@@ -25,6 +25,7 @@ from activities.registry import Clouds
 from activities.settings import ScalewaySettings
 from activities.steps import Steps
 from activities.temporal_client import TemporalBridge
+from workflows import telemetry
 from workflows.connection import TemporalUnreachable, connect
 from workflows.identity import TASK_QUEUE
 from workflows.plugin import GRACE, STICKY
@@ -98,6 +99,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
+    telemetry.flush()
     logging.shutdown()
     # Temporal's client now and then crashes the interpreter's own exit (temporalio issue 300).
     os._exit(code)

@@ -7,6 +7,7 @@ from temporalio.envconfig import ClientConfig
 
 from blueprint.errors import EngineError
 from workflows.plugin import EnginePlugin
+from workflows.telemetry import tracing
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -26,7 +27,7 @@ async def connect() -> Client:
     options = ClientConfig.load_client_connect_config()
     options.setdefault("target_host", DEFAULT_ADDRESS)
     try:
-        return await Client.connect(**options, plugins=[EnginePlugin()])
+        return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing())
     except RuntimeError as error:
         reason = "connection refused" if "refused" in str(error) else str(error).splitlines()[0]
         raise TemporalUnreachable(

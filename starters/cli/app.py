@@ -15,6 +15,7 @@ from blueprint.errors import EngineError
 from starters.cli import changing, local, reading, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
+from workflows.telemetry import flush
 
 EXITS = """\b
 Exit codes:
@@ -124,6 +125,7 @@ def main() -> None:
     Between 6 and 10 of 100 short processes died with SIGABRT after their work was done (temporalio issue 300).
     """
     code = invoke(sys.argv[1:])
+    flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
