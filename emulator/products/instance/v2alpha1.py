@@ -9,7 +9,8 @@ from emulator.routing import Answer, Call, Product
 from emulator.world import DEFAULT_PROJECT, Document
 
 INSTANCE_V2 = Product("instance", "/instance/v2alpha1/zones/{zone}")
-STATUSES = {"syncing": "attaching", "available": "available"}
+STATUSES = {"syncing": "attaching", "syncing_error": "syncing"}
+"""States of a v1 NIC that have another name here."""
 
 
 def _utc(moment: str) -> str:
@@ -26,7 +27,7 @@ def _show(call: Call, nic: Document) -> Document:
         "server_id": nic["server_id"],
         "security_group_id": "",
         "mac_address": nic["mac_address"],
-        "status": STATUSES[nic["state"]],
+        "status": STATUSES.get(nic["state"], nic["state"]),
         "ip_ids": nic["ipam_ip_ids"],
         "tags": nic["tags"],
         "created_at": _utc(nic["creation_date"]),
