@@ -149,7 +149,9 @@ class TemporalServer:
         self.port = port or free_port()
         self.ui_port = ui_port if ui_port != 0 else free_port()
         self._require_ports()
-        self.child = Child("Temporal", self._command(), self._log_file())
+        # The server reads OTEL_* too, and refuses exporters that the engine has.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        self.child = Child("Temporal", self._command(), self._log_file(), env)
         self.child.start()
         try:
             self._await_service(time.monotonic() + patience)
