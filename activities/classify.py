@@ -20,6 +20,7 @@ from blueprint.errors import (
     Throttled,
     Unauthenticated,
     Unavailable,
+    Unresolved,
 )
 
 FINAL_STATES = ("error", "locked", "failed")
@@ -51,8 +52,10 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
             return _conflict(body, text)
         case _ if status >= 500 and status != 501:
             return Unavailable(text)
-    if body.get("precondition") == "resource_still_in_use":
+    if body.get("precondition") == "resource_still_in_use" or _says_in_use(body):
         return StillInUse(text, remedy="see what still uses it: `scaleway-infra status` lists what is left")
+    if "not resolve to your Load Balancer" in text:
+        return Unresolved(text, remedy="see that the registrar delegates the domain to the name servers of its zone")
     if "retry later" in str(body.get("message", "")):
         return Busy(text)
     if body.get("precondition") == "resource_not_usable" or body.get("type") == "transient_state":
@@ -81,6 +84,12 @@ def _message(body: Mapping[str, Any]) -> str:
     if body.get("current_state"):
         parts.append(f"({body.get('resource')} is {body['current_state']})")
     return "; ".join(part for part in parts if part)
+
+
+def _says_in_use(body: Mapping[str, Any]) -> bool:
+    """Load balancing has no type for it: "operation was rejected because the ip_id is used on a lb"."""
+    message = str(body.get("message", ""))
+    return message.startswith("operation was rejected because") and " is used on a " in message
 
 
 def _says_not_found(body: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@
         ├── Unavailable           unavailable              5xx, time-out, reset: the outcome is unknown
         ├── Busy                  busy                     409 transient_state: the object settles by itself
         ├── StillInUse            still_in_use             412: something still holds the object
+        ├── Unresolved            unresolved               a name does not lead there yet: DNS spreads by itself
         ├── PermissionDenied      permission_denied        403: cured by propagation within two minutes, or not
         └── NotReady              not_ready                still on its way; an expected answer to a poll
 
@@ -173,6 +174,13 @@ class StillInUse(Retryable):
     code = "still_in_use"
     patience = 180.0
     longest_pause = 3.0
+
+
+class Unresolved(Retryable):
+    """A name does not lead where its record says: resolvers still remember that there was none."""
+
+    code = "unresolved"
+    pause = 2.0
 
 
 class PermissionDenied(Retryable):

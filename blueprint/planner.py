@@ -97,6 +97,9 @@ class _Planning:
     # -- one resource ------------------------------------------------------------------------------------------
 
     def _compare(self, resource: Resource, candidates: list[Observed]) -> None:
+        parent = self.changes.get(resource.parent)
+        if parent and parent.action == "replace" and KINDS[resource.kind].dies_with_parent:
+            candidates = []
         ours = [item for item in candidates if item.ownership == "ours"]
         if len(ours) > 1 or (not ours and len(candidates) > 1):
             ids = ", ".join(item.id for item in candidates)
@@ -122,9 +125,12 @@ class _Planning:
                 self._note(resource, "conflict", item, why=why)
             return
         forced = [name for name in kind.immutable if any(_top(d.path) == name for d in differences)]
+        parent = self.changes.get(resource.parent)
         if forced:
             why = "; ".join(f"{name}: {kind.immutable[name]}" for name in forced)
             self._replace(resource, item, differences, why)
+        elif parent and parent.action == "replace":
+            self._replace(resource, item, differences, f"{resource.parent} is replaced")
         elif differences:
             self._note(resource, "update", item, differences=differences)
         elif item.health == "pending":
@@ -158,6 +164,8 @@ class _Planning:
         why = "" if known_as else "not in the file"
         if self._is_protected(known_as or key, item.kind, item, False):
             action, why = "held", "protected: name it in `allow_destroy` to let it go"
+        if item.stays:
+            action, why = "held", item.stays
         self.changes[key] = Change(
             key=key, kind=item.kind, name=item.name, action=action, why=why, observed=_essence(item)
         )
