@@ -20,10 +20,9 @@ AFTER = {"response_lost", "stuck", "error_state"}
 KINDS = sorted(BEFORE | AFTER | {"slow"})
 
 ERROR_STATES = {
-    "vpc-gw.gateways": "failed",
+    "vpcgw.gateways": "failed",
     "instance.private_nics": "syncing_error",
     "instance.servers": "stopped",
-    "domain.dns_zones": "error",
 }
 """How a failed object of a table reads, where it is not `error` (Scaleway API, status enums of each product)."""
 
