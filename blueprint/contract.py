@@ -12,6 +12,22 @@ I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 
+TASK_QUEUE = "scaleway-infra"
+"""Where workers listen."""
+DRIFT_WORKFLOW = "Drift"
+"""Type of the workflow that looks for drift: a schedule starts it too."""
+
+ENVIRONMENT_ATTRIBUTE = "Environment"
+OPERATION_ATTRIBUTE = "Operation"
+STARTED_BY_ATTRIBUTE = "StartedBy"
+"""Search attributes by which runs and schedules are found; `workflows.identity` says what they hold."""
+
+
+def look(operation: str, environment: str, unique: str) -> str:
+    """Workflow id of what only reads: it takes nobody's turn."""
+    return f"{operation}/{environment}/{unique}"
+
+
 @dataclass(frozen=True)
 class ActivityType(Generic[I, O]):
     """An activity as a workflow sees it: a name, what goes in, what comes out."""

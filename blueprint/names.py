@@ -133,6 +133,15 @@ class Names:
         """`<org>-<env>-<name>`."""
         return f"{self.stem}-{name}"
 
+    @property
+    def alert_manager(self) -> str:
+        """`<org>-<env>-alerts`: how plans call it; at Scaleway it has no name."""
+        return f"{self.stem}-alerts"
+
+    def schedule(self, what: str) -> str:
+        """`<org>-<env>-<what>`: id of a Temporal Schedule."""
+        return f"{self.stem}-{what}"
+
     def postgresql_secret(self, user: str) -> str:
         """Name in `secret_path` of a database user's password: `postgresql-<user>`."""
         return f"postgresql-{user.replace('_', '-')}"

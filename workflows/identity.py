@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from temporalio.common import SearchAttributeKey
 
-TASK_QUEUE = "scaleway-infra"
-"""Where workers listen."""
+from blueprint.contract import ENVIRONMENT_ATTRIBUTE, OPERATION_ATTRIBUTE, STARTED_BY_ATTRIBUTE, TASK_QUEUE, look
+
+__all__ = [
+    "BLOCKED_STEP",
+    "ENVIRONMENT",
+    "NEEDS_OPERATOR",
+    "OPERATION",
+    "SEARCH_ATTRIBUTES",
+    "STARTED_BY",
+    "TASK_QUEUE",
+    "look",
+    "turn",
+]
 
 NEEDS_OPERATOR = SearchAttributeKey.for_bool("NeedsOperator")
 """Whether a step is parked and waits for a person: filter the workflow list by it."""
 BLOCKED_STEP = SearchAttributeKey.for_keyword("BlockedStep")
 """The first parked step."""
-ENVIRONMENT = SearchAttributeKey.for_keyword("Environment")
+ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
 """Such as "lssm-prod"."""
-OPERATION = SearchAttributeKey.for_keyword("Operation")
+OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
 """apply, destroy, plan, drift, status."""
-STARTED_BY = SearchAttributeKey.for_keyword("StartedBy")
+STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 """Who or what started the run."""
 
 SEARCH_ATTRIBUTES = (NEEDS_OPERATOR, BLOCKED_STEP, ENVIRONMENT, OPERATION, STARTED_BY)
@@ -27,8 +38,3 @@ def turn(environment: str) -> str:
     Only one workflow of an id runs at a time, so the running workflow is the lock: it cannot be left behind.
     """
     return f"environment/{environment}"
-
-
-def look(operation: str, environment: str, unique: str) -> str:
-    """Workflow id of what only reads: it takes nobody's turn."""
-    return f"{operation}/{environment}/{unique}"

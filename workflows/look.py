@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from blueprint import contract
-from blueprint.contract import InventoryInput, InventoryOutput, PlanInput
+from blueprint.contract import DRIFT_WORKFLOW, InventoryInput, InventoryOutput, PlanInput
 from blueprint.plan import Plan
 from workflows.calls import call
 from workflows.messages import DriftOutput
@@ -21,7 +21,7 @@ class PlanEnvironment:
         return await call(contract.PLAN, input, f"plan of {input.target.environment}")
 
 
-@workflow.defn(name="Drift")
+@workflow.defn(name=DRIFT_WORKFLOW)
 class Drift:
     """What differs from the file, every declared detail read."""
 

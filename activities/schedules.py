@@ -1,0 +1,200 @@
+"""Temporal Schedules, kept like any other resource of an environment."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import (
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleDescription,
+    ScheduleHandle,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.lifecycle import Lifecycle, Parent, Scope
+from blueprint.contract import ENVIRONMENT_ATTRIBUTE, OPERATION_ATTRIBUTE, STARTED_BY_ATTRIBUTE, PlanInput
+from blueprint.errors import Busy, Gone, Refused, Unavailable
+from blueprint.kinds.schedule import SCHEDULES, digest
+from blueprint.plan import Difference
+from blueprint.resource import Observed, Resource
+
+T = TypeVar("T")
+
+_ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
+_OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
+_STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
+
+_TRANSIENT = {
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.ABORTED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.INTERNAL,
+    RPCStatusCode.UNKNOWN,
+}
+
+
+class ScheduleLifecycle(Lifecycle):
+    """The environment's schedules, found by their ids.
+
+    Ours by the search attribute `Environment`, since an adoption can set it later; the memo, which only a create can
+    set, says the same to people. Whether a schedule is paused is the operators' business: it is neither compared nor
+    changed.
+
+    The server turns a cron expression into a calendar, so the expression travels along as the calendar's comment. The
+    file that the look for drift is held against is the schedule's own input: its digest is compared.
+    """
+
+    kind = "schedule"
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`. One call for each schedule there can be: the list of schedules lags behind."""
+        found = []
+        for what in SCHEDULES:
+            try:
+                found.append(self._observed(*self._run(self._describe(self.cloud.names.schedule(what)))))
+            except Gone:
+                continue
+        return found
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        client = self.cloud.temporal.client
+        note = f"Kept by scaleway-infra: change schedules in the environment file of {self._stem}, or pause it here."
+        schedule = self._wanted(resource, ScheduleState(note=note))
+        memo = dict(tag.split("=", 1) for tag in self.cloud.names.tags)
+        self._run(client.create_schedule(resource.name, schedule, memo=memo, search_attributes=self._mark()))
+        return resource.name
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`. A pause, and the note that gives its reason, stay."""
+
+        def change(input: ScheduleUpdateInput) -> ScheduleUpdate:
+            return ScheduleUpdate(self._wanted(resource, input.description.schedule.state), self._mark())
+
+        self._run(self._handle(item.id).update(change))
+
+    def delete(self, item: Observed) -> None:
+        """See `Lifecycle`."""
+        self._run(self._handle(item.id).delete())
+
+    @property
+    def _stem(self) -> str:
+        return self.cloud.names.stem
+
+    def _handle(self, schedule_id: str) -> ScheduleHandle:
+        return self.cloud.temporal.client.get_schedule_handle(schedule_id)
+
+    def _mark(self) -> TypedSearchAttributes:
+        return TypedSearchAttributes([SearchAttributePair(_ENVIRONMENT, self._stem)])
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run a call of the client; what goes wrong has one of our names."""
+        try:
+            return self.cloud.temporal.run(call)
+        except ScheduleAlreadyRunningError:
+            raise Busy("Temporal says that the schedule exists already") from None
+        except TimeoutError:
+            raise Unavailable("no answer from Temporal about a schedule") from None
+        except RPCError as error:
+            text = f"Temporal, about a schedule: {error.status.name}: {error.message}"
+            # Deleting a schedule ends a workflow of Temporal's own: the second delete hears that this is completed.
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise Gone(text) from None
+            if error.status in _TRANSIENT:
+                raise Unavailable(text) from None
+            raise Refused(text, remedy="check what TEMPORAL_API_KEY may do in the namespace, then retry") from None
+
+    # -- what exists -------------------------------------------------------------------------------------------
+
+    async def _describe(self, schedule_id: str) -> tuple[ScheduleDescription, PlanInput | None]:
+        """The schedule with its input; None for an input that is not ours."""
+        description = await self._handle(schedule_id).describe()
+        action = description.schedule.action
+        if not isinstance(action, ScheduleActionStartWorkflow):
+            return description, None
+        try:
+            decoded = await self.cloud.temporal.client.data_converter.decode(action.args, [PlanInput])
+        except (ValueError, LookupError, RuntimeError, TypeError):
+            return description, None
+        return description, decoded[0] if len(decoded) == 1 else None
+
+    def _observed(self, description: ScheduleDescription, input: PlanInput | None) -> Observed:
+        schedule = description.schedule
+        action = schedule.action if isinstance(schedule.action, ScheduleActionStartWorkflow) else None
+        return Observed(
+            kind=self.kind,
+            name=description.id,
+            id=description.id,
+            fields={
+                "cron": _cron(schedule.spec),
+                "time_zone": schedule.spec.time_zone_name or "UTC",
+                "jitter": _seconds(schedule.spec.jitter),
+                "overlap": schedule.policy.overlap.name.lower(),
+                "catch_up": _seconds(schedule.policy.catchup_window),
+                "starts": {"workflow": action.workflow, "id": action.id, "task_queue": action.task_queue}
+                if action
+                else None,
+                "file": digest(input.environment) if input and input.target == self.cloud.target else None,
+            },
+            outputs={"id": description.id},
+            status="paused" if schedule.state.paused else "ready",
+            ownership="ours" if description.typed_search_attributes.get(_ENVIRONMENT) == self._stem else "foreign",
+        )
+
+    # -- what should exist -------------------------------------------------------------------------------------
+
+    def _wanted(self, resource: Resource, state: ScheduleState) -> Schedule:
+        fields = resource.fields
+        return Schedule(
+            action=ScheduleActionStartWorkflow(
+                fields["starts"]["workflow"],
+                PlanInput(target=self.cloud.target, environment=resource.inputs["environment"]),
+                id=fields["starts"]["id"],
+                task_queue=fields["starts"]["task_queue"],
+                static_summary=f"drift {self._stem}, by schedule",
+                typed_search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(_ENVIRONMENT, self._stem),
+                        SearchAttributePair(_OPERATION, "drift"),
+                        SearchAttributePair(_STARTED_BY, f"schedule {resource.name}"),
+                    ]
+                ),
+            ),
+            spec=ScheduleSpec(
+                cron_expressions=[f"{fields['cron']} # {fields['cron']}"],
+                time_zone_name=fields["time_zone"],
+                jitter=timedelta(seconds=fields["jitter"]),
+            ),
+            policy=SchedulePolicy(
+                overlap=ScheduleOverlapPolicy[fields["overlap"].upper()],
+                catchup_window=timedelta(seconds=fields["catch_up"]),
+            ),
+            state=state,
+        )
+
+
+def _cron(spec: ScheduleSpec) -> str | None:
+    """The expression that the calendar was made of; None if times were added or changed by hand."""
+    others: builtins.list[Any] = [*spec.intervals, *spec.skip, *spec.cron_expressions, spec.start_at, spec.end_at]
+    return spec.calendars[0].comment if len(spec.calendars) == 1 and not any(others) else None
+
+
+def _seconds(span: timedelta | None) -> float:
+    return span.total_seconds() if span else 0.0
+
+
+LIFECYCLES = (ScheduleLifecycle,)
