@@ -52,6 +52,10 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
             return _conflict(body, text)
         case _ if status >= 500 and status != 501:
             return Unavailable(text)
+    return _refusal(body, text)
+
+
+def _refusal(body: Mapping[str, Any], text: str) -> EngineError:
     if body.get("precondition") == "resource_still_in_use" or _says_in_use(body):
         return StillInUse(text, remedy="see what still uses it: `scaleway-infra status` lists what is left")
     if "not resolve to your Load Balancer" in text:
