@@ -13,10 +13,10 @@ LARGEST_PAGE = 100
 
 def page(
     call: Call,
-    documents: Iterable[Document],
+    documents: Iterable[Any],
     key: str,
     *,
-    show: Callable[[Document], Document] = public,
+    show: Callable[[Any], Any] = public,
     default_size: int = 20,
     largest: int = LARGEST_PAGE,
 ) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def test_the_sdk_writes_and_reads(api: Api) -> None:
     listed = secrets.list_secrets_all(scheduled_for_deletion=False, tags=["env=prod"], path="/prod")
     assert [(found.id, found.version_count) for found in listed] == [(secret.id, 1)]
     assert secrets.browse_secrets(prefix="/").items[0].name == "prod"
+    assert secrets.list_tags_all() == ["env=prod"]
+    assert "opaque" in secrets.list_secret_types_all()
 
 
 def test_versions_are_numbered_and_the_newest_is_the_latest(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.errors import not_found
+from emulator.paging import page
 from emulator.products.account import QUOTA
 from emulator.products.iam.api import IAM, QUOTAS
 from emulator.routing import Answer, Call
@@ -40,7 +41,7 @@ def list_quotas(call: Call) -> Answer:
     """The quotas that the emulator enforces."""
     chosen = set(call.args("quotum_names"))
     found = [quotum for quotum in _quotas() if not chosen or quotum["name"] in chosen]
-    return {"quota": found, "total_count": len(found)}
+    return page(call, found, "quota")
 
 
 @IAM.get("/quota/{quotum_name}")

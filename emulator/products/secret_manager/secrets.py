@@ -169,13 +169,13 @@ def add_owner(call: Call) -> Answer:
 def list_tags(call: Call) -> Answer:
     """Every tag in use."""
     tags = sorted({tag for secret in _chosen(call, deleted=False) for tag in secret["tags"]})
-    return {"tags": tags, "total_count": len(tags)}
+    return page(call, tags, "tags", show=str)
 
 
 @SECRETS.get("/secret-types")
 def list_types(call: Call) -> Answer:
     """Every type of secret."""
-    return {"types": list(TYPES), "total_count": len(TYPES)}
+    return page(call, TYPES, "types", show=str)
 
 
 def _chosen(call: Call, *, deleted: bool) -> list[Document]:
