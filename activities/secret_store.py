@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -45,6 +45,11 @@ def mark_of(tags: Collection[str], name: str) -> str | None:
 def with_mark(tags: Collection[str], name: str, value: str) -> list[str]:
     """The tags with `<name>=<value>` in place of any other value of that name."""
     return [*(tag for tag in tags if not tag.startswith(f"{name}=")), f"{name}={value}"]
+
+
+def delivered_of(secrets: Iterable[Secret]) -> frozenset[str]:
+    """Names of those whose newest version was handed to what it opens."""
+    return frozenset(secret.name for secret in secrets if mark_of(secret.tags, DELIVERED) == str(secret.version_count))
 
 
 class SecretStore:
@@ -97,9 +102,18 @@ class SecretStore:
 
     def delivered(self, path: str) -> frozenset[str]:
         """Names of the secrets of that folder whose newest version was handed to what it opens."""
-        return frozenset(
-            secret.name for secret in self.all(path) if mark_of(secret.tags, DELIVERED) == str(secret.version_count)
-        )
+        return delivered_of(self.all(path))
+
+    def hand_over(self, reference: Mapping[str, str]) -> str:
+        """The value for something that is about to be made with it.
+
+        Marked before rather than after: a create that is interrupted is repeated with whatever is the value then.
+
+        Raises:
+            SecretMissing: as `reveal`.
+        """
+        self.note_delivery(reference["$secret"], reference["name"])
+        return self.reveal(reference)
 
     def note_delivery(self, path: str, name: str) -> None:
         """Mark that what the secret opens has been told its newest version.

@@ -17,12 +17,11 @@ def check(environment: Environment) -> Iterator[Problem]:
             message = f"the engine makes this secret itself, for {made[name]}; another name fits"
             yield Problem(("secrets", name), message)
     if environment.llm:
+        keys = [name for name in (*environment.secrets, *made) if name != environment.names.llm_secret]
         for name, provider in environment.llm.providers.items():
-            if provider.api_key not in {*made, *environment.secrets}:
+            if provider.api_key not in keys:
                 # Not repeated: it may be the key itself, put here by mistake.
-                message = (
-                    f"there is no secret of this name; {suggestion(provider.api_key, [*environment.secrets, *made])}"
-                )
+                message = f"there is no secret of this name; {suggestion(provider.api_key, keys)}"
                 yield Problem(("llm", "providers", name, "api_key"), message)
         for name, route in environment.llm.routes.items():
             if route.provider not in environment.llm.providers:
