@@ -82,7 +82,7 @@ def declared(snippet: Mapping[str, Any]) -> dict[str, Resource]:
 
 
 def differences(resource: Resource, item: Observed) -> tuple[Difference, ...]:
-    """What a plan would say of the two. References in the resource must be resolved already."""
+    """How an object, taken for ours, is not as declared. References in the resource must be resolved already."""
     alone = resource.model_copy(update={"parent": "", "depends_on": (), "inputs": {}})
-    plan = make_plan("lssm-prod", [alone], [item])
+    plan = make_plan("lssm-prod", [alone], [item.model_copy(update={"ownership": "ours"})])
     return plan.changes[0].differences if plan.changes else ()
