@@ -20,17 +20,20 @@ PERMISSION_PREFIXES = {
     "domain": ("DomainsDNS",),
     "iam": ("IAM", "SSHKeys", "OrganizationManager"),
     "instance": ("Instances",),
-    "ipam": ("IPAM", "VPC", "PrivateNetworks"),
+    "ipam": ("IPAM", "VPCFull", "VPCRead", "PrivateNetworks"),
     "lb": ("LoadBalancers",),
     "mnq": ("MessagingAndQueuing",),
     "rdb": ("RelationalDatabases",),
     "redis": ("Redis",),
     "secret-manager": ("SecretManager",),
-    "vpc": ("VPC", "PrivateNetworks"),
+    "vpc": ("VPCFull", "VPCRead", "PrivateNetworks"),
     "vpc-gw": ("VPCGateway",),
 }
 """The permission sets that let an application use a product begin with one of these; the key is the path's first
 word. Products that are not here (marketplace) are open to every key."""
+
+ORGANIZATION_PRODUCTS = ("account", "iam")
+"""What `AllProducts...`, which is about the resources of a project, does not open."""
 
 
 def open_window(world: World, document: Document) -> None:
@@ -73,11 +76,11 @@ def authorize(route: Route, key: Document | None, call: Call) -> None:
         ApiError: 403 permissions_denied.
     """
     denied = permissions_denied(route.resource, "read" if call.method == "GET" else "write")
-    if key is not None and (flaps(call.world, key) or not _granted(key, call)):
-        raise denied
     project_id = (
         call.body.get("project_id") or call.body.get("project") or call.arg("project_id") or call.arg("project")
     )
+    if key is not None and (flaps(call.world, key) or not _granted(key, call, project_id)):
+        raise denied
     if isinstance(project_id, str):
         project = call.world.find("account.projects", project_id)
         if flaps(call.world, project) if project else not route.any_project:
@@ -98,17 +101,23 @@ def hide_orphans(route: Route, call: Call, answer: Answer) -> None:
             raise permissions_denied(route.resource, "read")
 
 
-def _granted(key: Document, call: Call) -> bool:
-    prefixes = PERMISSION_PREFIXES.get(call.path.split("/")[1])
-    return prefixes is None or granted(call.world, key, prefixes, call.method)
+def _granted(key: Document, call: Call, project_id: str | None) -> bool:
+    product = call.path.split("/")[1]
+    prefixes = PERMISSION_PREFIXES.get(product)
+    if prefixes is None:
+        return True
+    if product not in ORGANIZATION_PRODUCTS:
+        prefixes = ("AllProducts", *prefixes)
+    return granted(call.world, key, prefixes, call.method, project_id)
 
 
-def granted(world: World, key: Document, prefixes: tuple[str, ...], method: str) -> bool:
+def granted(world: World, key: Document, prefixes: tuple[str, ...], method: str, project_id: str | None = None) -> bool:
     """Whether a policy of the key's application lets it use a product; users' keys may do everything.
 
     Args:
-        prefixes: how the product's permission sets begin.
+        prefixes: how the permission sets begin that open the product.
         method: GET for reading, any other for changing.
+        project_id: the project that the call is about; None if it does not say, then a rule on any project will do.
     """
     if not key.get("application_id"):
         return True
@@ -119,12 +128,14 @@ def granted(world: World, key: Document, prefixes: tuple[str, ...], method: str)
         if principal not in principals or flaps(world, policy):
             continue
         for rule in world.where("iam.rules", _policy_id=policy["id"]):
-            if any(_allows(name, prefixes, method) for name in rule["permission_set_names"] or []):
+            if project_id and project_id not in rule.get("project_ids", [project_id]):
+                continue
+            if any(_allows(name, prefixes, method) for name in rule["permission_set_names"]):
                 return True
     return False
 
 
 def _allows(permission_set: str, prefixes: tuple[str, ...], method: str) -> bool:
-    if not permission_set.startswith(("AllProducts", *prefixes)):
+    if not permission_set.startswith(prefixes):
         return False
-    return method == "GET" or not permission_set.endswith(("ReadOnly", "Read"))
+    return method == "GET" or not permission_set.endswith(("ReadOnly", "Read", "SecretAccess"))

@@ -84,7 +84,7 @@ class Generative(Plane):
             raise GenerativeError(
                 401, "invalid_request_error", "Incorrect API key provided", code="invalid_api_key"
             ) from None
-        if key is not None and not granted(self.world, key, ("GenerativeApis",), "GET"):
+        if key is not None and not granted(self.world, key, ("AllProducts", "GenerativeApis"), "GET"):
             raise GenerativeError(403, "permission_error", "Insufficient permissions")
 
     def _complete(self, message: Message) -> Answer:

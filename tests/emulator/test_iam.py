@@ -69,6 +69,20 @@ def test_a_key_may_do_what_its_application_s_policies_say(api: Api) -> None:
     assert called(api, secret, "GET") == 401
 
 
+def test_a_rule_reaches_as_far_as_its_scope(api: Api) -> None:
+    """Not into another project, and not from the projects' resources into IAM."""
+    other = api.request("POST", "/account/v3/projects", {"name": "other"})[1]["id"]
+    application = post(api, "/applications", name="backend", description="")["id"]
+    secret = post(api, "/api-keys", application_id=application, description="")["secret_key"]
+    grant(api, application, "AllProductsFullAccess")
+    assert called(api, secret, "GET", f"{VPCS}?project_id={DEFAULT_PROJECT}") == 200
+    assert called(api, secret, "GET", f"{VPCS}?project_id={other}") == 403
+    assert called(api, secret, "GET", f"{IAM}/applications") == 403
+    organization = [{"permission_set_names": ["IAMReadOnly"], "organization_id": DEFAULT_PROJECT}]
+    post(api, "/policies", name="i", description="", application_id=application, rules=organization)
+    assert called(api, secret, "GET", f"{IAM}/applications") == 200
+
+
 def test_an_application_takes_its_keys_along_and_leaves_its_policies(api: Api) -> None:
     """So that a key cannot outlive its owner, and a policy that is still there can be seen."""
     application = post(api, "/applications", name="backend", description="")["id"]

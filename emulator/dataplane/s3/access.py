@@ -17,7 +17,7 @@ from emulator.products.iam.users import OWNER
 from emulator.world import DEFAULT_PROJECT, Document, World
 
 API_KEYS, SECRETS = "iam.api_keys", "_iam.secret_keys"
-PERMISSION_PREFIX = ("ObjectStorage",)
+PERMISSION_PREFIX = ("AllProducts", "ObjectStorage")
 _ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 
 ACTIONS = {
