@@ -160,7 +160,7 @@ class ApiKeyLifecycle(Lifecycle):
             return found
         filled = self.cloud.secrets.filled(self.cloud.names.secret_path)
         return [
-            item.model_copy(update={"fields": item.fields | {"stored": self._secret(item) in filled}}) for item in found
+            item.model_copy(update={"fields": item.fields | {"kept": self._secret(item) in filled}}) for item in found
         ]
 
     def read(self, item: Observed) -> Observed:

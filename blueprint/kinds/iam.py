@@ -48,7 +48,7 @@ def _api_keys(environment: Environment) -> Iterable[Resource]:
             name=names.application(name),
             fields={
                 "application_id": ref(f"application.{name}"),
-                "stored": True,
+                "kept": True,
                 **({"expires": expires.isoformat()} if expires else {"lives_forever": True}),
             },
             inputs={"path": names.secret_path, "secret": names.api_key_secret(name)},
@@ -101,7 +101,7 @@ KINDS = (
         resources=_api_keys,
         immutable={
             "application_id": "an API key cannot move to another application",
-            "stored": "its secret half is told once, and Secret Manager does not have it",
+            "kept": "its secret half was told once and is not in Secret Manager",
             "lives_forever": "the expiry of an API key can be moved, but not removed",
         },
         settles=False,
