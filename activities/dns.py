@@ -20,7 +20,7 @@ from scaleway.domain.v2beta1 import (
 from activities.cloud import pages
 from activities.lifecycle import Lifecycle, Parent, Scope
 from blueprint.errors import Gone, Refused
-from blueprint.kinds.dns import canonical, record_name
+from blueprint.kinds.dns import canonical, quoted, record_name
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -172,7 +172,7 @@ class DnsRecordLifecycle(Lifecycle):
         priority, _, target = value.partition(" ") if type_ in ("MX", "SRV") else ("0", "", "")
         return Record(
             # The API puts an MX record's priority before its data; that of an SRV record has to stand there already.
-            data={"TXT": f'"{value}"', "MX": target}.get(type_, value),
+            data={"TXT": quoted(value), "MX": target}.get(type_, value),
             name=name,
             priority=int(priority),
             ttl=resource.fields["ttl"],
@@ -221,7 +221,8 @@ def _observed_zone(zone: DNSZone) -> Observed:
         outputs={"id": name},
         status=f"{status}: {zone.message}" if zone.message else status,
         health=HEALTH.get(status, "pending"),
-        stays="" if zone.subdomain else "the root zone of a domain goes only with the domain",
+        # "root zone can't be deleted": it goes with its domain (Scaleway errors).
+        permanent=not zone.subdomain,
     )
 
 

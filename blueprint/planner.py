@@ -74,7 +74,7 @@ class _Planning:
         for name, items in by_name.items():
             if destroy or name not in keys:
                 for item in items:
-                    if item.ownership == "ours":
+                    if item.ownership == "ours" and not item.permanent:
                         self._remove(item, keys.get(name), doubled=len(items) > 1)
         self._hold_what_is_used()
         self._drop_what_dies_with_its_parent()
@@ -164,8 +164,6 @@ class _Planning:
         why = "" if known_as else "not in the file"
         if self._is_protected(known_as or key, item.kind, item, False):
             action, why = "held", "protected: name it in `allow_destroy` to let it go"
-        if item.stays:
-            action, why = "held", item.stays
         self.changes[key] = Change(
             key=key, kind=item.kind, name=item.name, action=action, why=why, observed=_essence(item)
         )

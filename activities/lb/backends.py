@@ -69,7 +69,8 @@ class LbBackendLifecycle(LbChild):
             id=backend.id,
             fields={field: getattr(backend, field) for field in _FORWARDING}
             | {"health_check": asdict(backend.health_check) if backend.health_check else None}
-            | {"server_ip": backend.pool},
+            # The SDK reads "no limit" as 0, which the API would take for a limit.
+            | {"max_connections": backend.max_connections or None, "server_ip": backend.pool},
             outputs={"id": backend.id},
             ownership=self.under(backend.lb),
             parent_id=lb_id,

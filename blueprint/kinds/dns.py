@@ -21,6 +21,7 @@ CHANGES_IN_A_CALL = 100
 
 _TARGETS = {"ALIAS", "CNAME", "MX", "NS", "SRV"}
 """Types whose data ends in the name of another host."""
+_ESCAPED = re.compile(r"\\(.)")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -37,7 +38,7 @@ def canonical(type_: str, value: str, zone: str, priority: int) -> str:
         return str(IPv6Address(value))
     if type_ == "TXT":
         # Long texts come as several quoted strings that count as one.
-        return "".join(_QUOTED.findall(value)) if value.startswith('"') else value
+        return _ESCAPED.sub(r"\1", "".join(_QUOTED.findall(value))) if value.startswith('"') else value
     if type_ not in _TARGETS:
         return value
     *numbers, target = value.split()
@@ -46,6 +47,12 @@ def canonical(type_: str, value: str, zone: str, priority: int) -> str:
     if not target.endswith("."):
         target = f"{zone}." if target == "@" else f"{target}.{zone}."
     return " ".join([*numbers, target.lower()])
+
+
+def quoted(text: str) -> str:
+    """A text as a zone file has it: `canonical` undoes this."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def record_name(zone: str, name: str, type_: str) -> str:
@@ -74,7 +81,11 @@ def _zones(environment: Environment) -> Iterable[Resource]:
     for name, zone in environment.dns.items():
         domain, subdomain = split_zone(name, zone)
         yield Resource(
-            key=f"dns_zone.{name}", kind="dns_zone", name=name, inputs={"domain": domain, "subdomain": subdomain}
+            key=f"dns_zone.{name}",
+            kind="dns_zone",
+            name=name,
+            inputs={"domain": domain, "subdomain": subdomain},
+            depends_on=(f"dns_zone.{domain}",) if subdomain and domain in environment.dns else (),
         )
 
 
