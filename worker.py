@@ -14,12 +14,13 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.boundary import Boundary
+from activities.boundary import HEARTBEAT_SECONDS, Boundary
 from activities.planning import Planning
 from activities.registry import Clouds
 from activities.settings import ScalewaySettings
@@ -63,6 +64,7 @@ def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str =
         interceptors=[Boundary(settings.pace)],
         activity_executor=ThreadPoolExecutor(STEPS_AT_ONCE, thread_name_prefix="activity"),
         max_concurrent_activities=STEPS_AT_ONCE,
+        max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_SECONDS),
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY,
     )

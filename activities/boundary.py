@@ -26,6 +26,9 @@ _LOOKS = (contract.PLAN.name, contract.INVENTORY.name)
 _PATIENCE_OF_A_LOOK = 15.0
 """Seconds: somebody waits in front of a terminal, and a look can be repeated without harm."""
 
+_MOST_DOUBLINGS = 16
+"""Of a pause: far above every longest pause, and far below what a float can hold."""
+
 log = logging.getLogger(__name__)
 
 
@@ -89,7 +92,8 @@ def _as_failure(error: EngineError, secrets: set[str], pace: float) -> Applicati
     """The failure that Temporal records: retryable for as long as the error's class has patience."""
     info = activity.info()
     waited = (activity.info().started_time - info.scheduled_time).total_seconds()
-    pause = min(error.pause * 2 ** (info.attempt - 1), error.longest_pause) * pace
+    doublings = min(info.attempt - 1, _MOST_DOUBLINGS)
+    pause = min(error.pause * 2**doublings, error.longest_pause) * pace
     if isinstance(error, NotReady) and error.next_pause is not None:
         pause = error.next_pause
     exhausted = waited > min(error.patience, _PATIENCE_OF_A_LOOK if info.activity_type in _LOOKS else error.patience)

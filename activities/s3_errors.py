@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activities.classify import classify
-from blueprint.errors import EngineError, Gone, Refused, Throttled, Unavailable
+from blueprint.errors import EngineError, Gone, QuotaExceeded, Refused, Throttled, Unavailable
 
 _ABSENT = (
     "NoSuchTagSet",
@@ -19,6 +19,7 @@ _ABSENT = (
 )
 """How S3 says that a bucket has none of it."""
 _THROTTLED = ("SlowDown", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests")
+_QUOTA = ("QuotaExceeded", "TooManyBuckets")
 _GONE = ("NoSuchBucket", "NoSuchKey", "QueueDoesNotExist", "NonExistentQueue", "NotFound", "404")
 
 
@@ -58,6 +59,8 @@ def _translated(error: ClientError, call: str) -> EngineError:
         return Throttled(text)
     if short in _GONE:
         return Gone(text)
+    if code in _QUOTA:
+        return QuotaExceeded(text, remedy="free some, or ask Scaleway for a higher quota, then retry")
     if code == "BucketNotEmpty":
         return Refused(text, remedy="empty the bucket first: the engine deletes no object that it did not make")
     if code == "BucketAlreadyExists":

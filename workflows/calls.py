@@ -27,13 +27,19 @@ RETRIES = RetryPolicy(
 """For what fails without a word of its own (a dead worker); errors of ours bring their pause along."""
 
 
-def begin(activity: ActivityType[I, O], argument: I, summary: str) -> ActivityHandle[O]:
+def begin(
+    activity: ActivityType[I, O],
+    argument: I,
+    summary: str,
+    cancellation: ActivityCancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+) -> ActivityHandle[O]:
     """Schedule an activity.
 
     Args:
         activity: which.
         argument: its one input.
         summary: the line that Temporal's UI shows beside it.
+        cancellation: by default a cancelled activity still ends its attempt, and its result counts.
     """
     return workflow.start_activity(
         activity.name,
@@ -43,15 +49,16 @@ def begin(activity: ActivityType[I, O], argument: I, summary: str) -> ActivityHa
         schedule_to_close_timeout=PATIENCE,
         heartbeat_timeout=SILENCE,
         retry_policy=RETRIES,
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        cancellation_type=cancellation,
         summary=summary[:200],
     )
 
 
-async def call(activity: ActivityType[I, O], argument: I, summary: str) -> O:
-    """Schedule an activity and wait for what it gives.
+async def look(activity: ActivityType[I, O], argument: I, summary: str) -> O:
+    """Schedule an activity that only reads, and wait for what it gives. Cancelling does not wait for it.
 
     Raises:
-        ActivityError: it failed for good.
+        ActivityError: it failed for good, or the run is cancelled.
     """
-    return await begin(activity, argument, summary)
+    # An answer that came after the run was cancelled would make the run go on as if nobody had cancelled it.
+    return await begin(activity, argument, summary, ActivityCancellationType.TRY_CANCEL)

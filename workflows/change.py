@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from blueprint import contract
 from blueprint.plan import Plan
-from workflows.calls import call
+from workflows.calls import look
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, Phase, Progress, SkipInput
 from workflows.parking import Parking
 from workflows.walk import Walk
@@ -33,7 +33,7 @@ class ChangeRun:
             ApplicationError: plan_out_of_date, or a conflict stands in the way.
         """
         request = self._input.request
-        plan = await call(contract.PLAN, request, f"plan of {request.target.environment}")
+        plan = await look(contract.PLAN, request, f"plan of {request.target.environment}")
         approved = self._input.fingerprint
         if approved is not None and plan.fingerprint() != approved:
             raise ApplicationError(

@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from blueprint import contract
-from workflows.calls import call
+from workflows.calls import look
 from workflows.change import ChangeRun, Steerable
 from workflows.messages import ChangeInput, ChangeOutput
 
@@ -35,7 +35,7 @@ class Destroy(Steerable):
         output = await self.run_state.carry_out(plan)
         self.run_state.enter("proving")
         environment = input.request.target.environment
-        proof = await call(contract.PLAN, input.request, f"proof that nothing of {environment} is left")
+        proof = await look(contract.PLAN, input.request, f"proof that nothing of {environment} is left")
         if proof.changes and not output.skipped:
             names = ", ".join(change.key for change in proof.changes)
             raise ApplicationError(f"still there: {names} -> run destroy again", type="left_over", non_retryable=True)

@@ -12,6 +12,8 @@ from workflows.identity import BLOCKED_STEP, NEEDS_OPERATOR
 from workflows.messages import AbortInput, Decided, SkipInput
 
 Decision = Literal["retry", "skip", "abort"]
+LONGEST_KEYWORD = 255
+"""Characters of a keyword that PostgreSQL and SQLite take in Temporal's search attributes."""
 
 
 @dataclass
@@ -26,13 +28,17 @@ class Parking:
     parked: dict[str, str] = field(default_factory=dict)
     aborted: str | None = None
     _decisions: dict[str, Decision] = field(default_factory=dict)
+    _closed: bool = False
 
-    async def park(self, step: str, trouble: str) -> Decision:
-        """Wait, for as long as it takes, until somebody decides about the step."""
+    def park(self, step: str, trouble: str) -> None:
+        """From now on the step waits, and everybody can see why."""
         self.parked[step] = trouble
         workflow.logger.error("step %s is parked: %s", step, trouble)
         self._show()
-        await workflow.wait_condition(lambda: step in self._decisions or self.aborted is not None)
+
+    async def decision(self, step: str) -> Decision:
+        """Wait, for as long as it takes, until somebody decides about a parked step, or the run is cancelled."""
+        await workflow.wait_condition(lambda: step in self._decisions or self.aborted is not None or self._closed)
         decision = self._decisions.pop(step, "abort")
         del self.parked[step]
         self._show()
@@ -50,6 +56,10 @@ class Parking:
         """No further step begins; what runs comes to its end, then the run fails with the reason."""
         self.aborted = input.reason
         return Decided(steps=tuple(self.parked))
+
+    def close(self) -> None:
+        """Nobody is asked any more: the run is cancelled."""
+        self._closed = True
 
     def require_parked(self, step: str | None = None) -> None:
         """Validator: refuse a decision about nothing.
@@ -94,6 +104,6 @@ class Parking:
         workflow.upsert_search_attributes(
             [
                 NEEDS_OPERATOR.value_set(first is not None),
-                BLOCKED_STEP.value_set(first) if first else BLOCKED_STEP.value_unset(),
+                BLOCKED_STEP.value_set(first[:LONGEST_KEYWORD]) if first else BLOCKED_STEP.value_unset(),
             ]
         )

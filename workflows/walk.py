@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityHandle
 
 from blueprint import contract
@@ -45,7 +45,7 @@ class Walk:
         self._finished = {step.id: asyncio.Event() for step in plan.steps}
         self._turns = {step.serial: asyncio.Lock() for step in plan.steps if step.serial}
         self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
-        self._waits: set[ActivityHandle[StepOutput]] = set()
+        self._calls: dict[str, ActivityHandle[StepOutput]] = {}
         self._stopping = False
 
     async def run(self) -> None:
@@ -62,7 +62,8 @@ class Walk:
                 await asyncio.shield(task)
         except asyncio.CancelledError:
             self._stopping = True
-            for handle in self._waits:
+            self._parking.close()
+            for handle in self._calls.values():
                 handle.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
@@ -115,18 +116,19 @@ class Walk:
         self._enter(step, "running")
         try:
             await self._carry_out(step)
-        except (ActivityError, EngineError) as error:
-            if is_cancelled_exception(error) or (self._stopping and isinstance(error, ActivityError)):
+        except (ActivityError, EngineError, CancelledError) as error:
+            if self._stopping or is_cancelled_exception(error):
                 self._enter(step, "dropped")
                 return True
             return await self._ask(step, error)
         self._enter(step, "done")
         return True
 
-    async def _ask(self, step: Step, error: ActivityError | EngineError) -> bool:
-        self._state[step.id] = "parked"
+    async def _ask(self, step: Step, error: FailureError | EngineError) -> bool:
         cause = error.cause if isinstance(error, ActivityError) else error
-        decision = await self._parking.park(step.id, str(getattr(cause, "message", None) or cause or error))
+        self._parking.park(step.id, str(getattr(cause, "message", None) or cause or error))
+        self._enter(step, "parked")
+        decision = await self._parking.decision(step.id)
         if decision == "retry":
             return False
         self._enter(step, "skipped" if decision == "skip" else "dropped")
@@ -139,7 +141,7 @@ class Walk:
         if step.action == "delete":
             await self._call(contract.DELETE, step, changes, title)
             if kind.lingers:
-                await self._wait(contract.WAIT_GONE, step, changes, f"{title}, until it is gone")
+                await self._call(contract.WAIT_GONE, step, changes, f"{title}, until it is gone")
             return
         if step.action != "await":
             done = await self._call(
@@ -148,7 +150,7 @@ class Walk:
             self.outputs.update(done.outputs)
             changes = tuple(_with_id(change, done.outputs[change.key]["id"]) for change in changes)
         if kind.settles or step.action == "await":
-            ready = await self._wait(contract.WAIT_READY, step, changes, f"{title}, until it is ready")
+            ready = await self._call(contract.WAIT_READY, step, changes, f"{title}, until it is ready")
             self.outputs.update(ready.outputs)
 
     # -- calls -------------------------------------------------------------------------------------------------
@@ -160,22 +162,20 @@ class Walk:
         changes: tuple[Change, ...],
         title: str,
     ) -> StepOutput:
-        return await begin(activity, StepInput(target=self._target, step=step.id, changes=changes), title)
+        """One call of a step, unless the run is cancelled: then it ends its attempt, and is not tried again.
 
-    async def _wait(
-        self,
-        activity: contract.ActivityType[StepInput, StepOutput],
-        step: Step,
-        changes: tuple[Change, ...],
-        title: str,
-    ) -> StepOutput:
-        """A wait changes nothing, so cancelling the run cuts it short."""
+        Raises:
+            ActivityError: it failed for good.
+            CancelledError: it did not begin.
+        """
+        if self._stopping:
+            raise CancelledError("the run is cancelled")
         handle = begin(activity, StepInput(target=self._target, step=step.id, changes=changes), title)
-        self._waits.add(handle)
+        self._calls[step.id] = handle
         try:
             return await handle
         finally:
-            self._waits.discard(handle)
+            del self._calls[step.id]
 
     def _resolved(self, change: Change, step: Step) -> Change:
         if step.action == "delete" or change.resource is None:
