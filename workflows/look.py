@@ -7,7 +7,7 @@ from temporalio import workflow
 from blueprint import contract
 from blueprint.contract import DRIFT_WORKFLOW, InventoryInput, InventoryOutput, PlanInput
 from blueprint.plan import Plan
-from workflows.calls import call
+from workflows.calls import look
 from workflows.messages import DriftOutput
 
 
@@ -18,7 +18,7 @@ class PlanEnvironment:
     @workflow.run
     async def run(self, input: PlanInput) -> Plan:
         """Look, and hold the file against it."""
-        return await call(contract.PLAN, input, f"plan of {input.target.environment}")
+        return await look(contract.PLAN, input, f"plan of {input.target.environment}")
 
 
 @workflow.defn(name=DRIFT_WORKFLOW)
@@ -29,7 +29,7 @@ class Drift:
     async def run(self, input: PlanInput) -> DriftOutput:
         """Look at everything, and say what is not as declared."""
         request = input.model_copy(update={"refresh": True})
-        plan = await call(contract.PLAN, request, f"drift of {input.target.environment}")
+        plan = await look(contract.PLAN, request, f"drift of {input.target.environment}")
         workflow.set_current_details(f"{len(plan.changes)} objects differ from the file")
         return DriftOutput(plan=plan)
 
@@ -41,4 +41,4 @@ class Status:
     @workflow.run
     async def run(self, input: InventoryInput) -> InventoryOutput:
         """Look at everything."""
-        return await call(contract.INVENTORY, input, f"inventory of {input.target.environment}")
+        return await look(contract.INVENTORY, input, f"inventory of {input.target.environment}")
