@@ -93,11 +93,12 @@ async def _temporal(engine: Engine) -> Finding:
 async def _search_attributes(engine: Engine) -> Finding:
     request = ListSearchAttributesRequest(namespace=engine.client.namespace)
     known = set((await engine.client.operator_service.list_search_attributes(request)).custom_attributes)
-    missing = sorted({attribute.name for attribute in SEARCH_ATTRIBUTES} - known)
-    remedy = " ".join(f"temporal operator search-attribute create --name {name}" for name in missing)
-    return Finding(
-        "search attributes", not missing, "missing: " + ", ".join(missing) if missing else "all there", remedy
+    missing = [attribute for attribute in SEARCH_ATTRIBUTES if attribute.name not in known]
+    remedy = "temporal operator search-attribute create" + "".join(
+        f" --name {attribute.name} --type {attribute.indexed_value_type.name.title()}" for attribute in missing
     )
+    names = ", ".join(attribute.name for attribute in missing)
+    return Finding("search attributes", not missing, f"missing: {names}" if missing else "all there", remedy)
 
 
 async def _worker(engine: Engine) -> Finding:

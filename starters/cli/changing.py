@@ -47,7 +47,7 @@ def apply(
     wait: bool,
     detach: bool,
 ) -> int:
-    r"""Make what exists match the file.
+    """Make what exists match the file.
 
     \b
     Examples: scaleway-infra apply stg --yes
@@ -84,7 +84,7 @@ def destroy(
     wait: bool,
     detach: bool,
 ) -> int:
-    r"""Remove everything of an environment, and prove it.
+    """Remove everything of an environment, and prove it.
 
     Protected objects (databases, buckets, zones, secrets) are refused unless each is allowed by its key.
 

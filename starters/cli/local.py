@@ -41,7 +41,7 @@ def dev(session: Session, state_dir: Path, port: int, temporal_port: int, ui_por
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: none, 1: as real.")
 @click.option("--state", type=click.Path(path_type=Path), help="SQLite file that keeps everything over restarts.")
 def emulator(port: int, latency: float, state: Path | None) -> int:
-    r"""Run a local Scaleway in the foreground.
+    """Run a local Scaleway in the foreground.
 
     \b
     Example: scaleway-infra emulator --port 8090 --latency 0.05
@@ -70,7 +70,7 @@ def doctor(session: Session) -> int:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the line that turns on completion in a shell.
+    """Print the line that turns on completion in a shell.
 
     \b
     Example: eval "$(scaleway-infra completion bash)"

@@ -34,7 +34,7 @@ detailed_option = click.option("--detailed-exitcode", is_flag=True, help="Exit w
 @environment_argument
 @pass_session
 def validate(session: Session, environment: str) -> None:
-    r"""Check an environment file, without any network.
+    """Check an environment file, without any network.
 
     \b
     Example: scaleway-infra validate prod
@@ -72,7 +72,7 @@ def plan(
     destroy: bool,
     markdown: bool,
 ) -> int:
-    r"""Show what an apply would do.
+    """Show what an apply would do.
 
     \b
     Examples: scaleway-infra plan prod
@@ -146,7 +146,7 @@ def status(session: Session, environment: str) -> None:
 @click.option("--state", "colour", flag_value="state", help="Colour by how each object is.")
 @pass_session
 def graph(session: Session, environment: str, colour: str | None) -> None:
-    r"""Print the resource graph as a Mermaid flow chart.
+    """Print the resource graph as a Mermaid flow chart.
 
     \b
     Example: scaleway-infra graph prod --plan > prod.mmd

@@ -58,7 +58,7 @@ def retry(session: Session, environment: str) -> None:
 @click.option("--reason", required=True, help="For the record.")
 @pass_session
 def skip(session: Session, environment: str, step: str, reason: str) -> None:
-    r"""Let a parked step count as done.
+    """Let a parked step count as done.
 
     \b
     Example: scaleway-infra skip prod 'create lb_certificate.api' --reason 'DNS moves tomorrow'
