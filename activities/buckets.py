@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from scaleway.iam.v1alpha1 import IamV1Alpha1API
 
+from activities.boundary import attempt_may_have_happened
 from activities.bucket_settings import cors_shown, cors_wanted, lifecycle_shown, lifecycle_wanted
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.s3_errors import absent_as_none, s3_errors
 from activities.seal import break_seal
-from blueprint.errors import Gone, Refused
+from blueprint.errors import Gone, NotOurs, Refused
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -45,6 +46,7 @@ class BucketLifecycle(Lifecycle):
     """Buckets. Their names are unique on the whole platform; ours carry our tags."""
 
     kind = "bucket"
+    repeatable = True
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`. Under a seal, of the buckets that the file names nothing but the name is read."""
@@ -59,18 +61,23 @@ class BucketLifecycle(Lifecycle):
         """See `Lifecycle`."""
         return self._read(item.name)
 
-    def find(self, resource: Resource) -> Sequence[Observed]:
-        """See `Lifecycle`."""
-        try:
-            return [self._read(resource.name)]
-        except Gone:
-            return []
-
     def create(self, resource: Resource) -> str:
-        """See `Lifecycle`. Its tags come with the second call: until then the bucket is nobody's, and empty."""
+        """See `Lifecycle`. Its tags come with the second call: until then the bucket is nobody's, and empty.
+
+        Raises:
+            NotOurs: a bucket of that name exists, and no earlier attempt can have made it.
+        """
         break_seal(self.cloud, "buckets")
-        with s3_errors(f"create bucket {resource.name}"):
-            self.cloud.s3.create_bucket(Bucket=resource.name)
+        tags = self._tags_of(resource.name)
+        if tags is None:
+            with s3_errors(f"create bucket {resource.name}"):
+                self.cloud.s3.create_bucket(Bucket=resource.name)
+        elif not self.is_ours(tags) and (tags or not attempt_may_have_happened()):
+            raise NotOurs(
+                "exists, but was not made by us",
+                subject=resource.key,
+                remedy=f"`scaleway-infra apply --adopt {resource.key}` makes it ours; or rename or delete it",
+            )
         self._write(resource)
         return resource.name
 
@@ -115,6 +122,15 @@ class BucketLifecycle(Lifecycle):
             return []
         with ThreadPoolExecutor(READERS, thread_name_prefix="bucket") as pool:
             return [task.result() for task in [pool.submit(copy_context().run, self._read, name) for name in names]]
+
+    def _tags_of(self, name: str) -> builtins.list[str] | None:
+        """The tags of a bucket; None if there is no such bucket."""
+        try:
+            with s3_errors(f"read bucket {name}"):
+                tagging = absent_as_none(self.cloud.s3.get_bucket_tagging, Bucket=name)
+        except Gone:
+            return None
+        return [tag["Key"] for tag in tagging["TagSet"]] if tagging else []
 
     def _read(self, name: str) -> Observed:
         s3 = self.cloud.s3

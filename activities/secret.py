@@ -86,9 +86,13 @@ class SecretLifecycle(Lifecycle):
             api.protect_secret(secret_id=item.id)
 
     def delete(self, item: Observed) -> None:
-        """For a week Secret Manager can restore it."""
+        """For a week Secret Manager can restore it, and shows it until then."""
         api = self.cloud.api(SecretV1Beta1API)
-        api.unprotect_secret(secret_id=item.id)
+        secret = api.get_secret(secret_id=item.id)
+        if secret.deletion_requested_at:
+            return
+        if secret.protected:
+            api.unprotect_secret(secret_id=item.id)
         api.delete_secret(secret_id=item.id)
 
     @property
