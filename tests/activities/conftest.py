@@ -15,7 +15,7 @@ from blueprint.environment import parse
 from blueprint.graph import resources_of
 from blueprint.plan import Difference
 from blueprint.planner import make_plan
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Observed, Resource, resolve
 from tests.emulator.conftest import running
 
 TARGET = Target(org="lssm", env="prod", region="fr-par", zone="fr-par-1")
@@ -79,6 +79,16 @@ def declared(snippet: Mapping[str, Any]) -> dict[str, Resource]:
     """The resources of `lssm-prod` with these sections in its file, by key."""
     environment = parse({"org": "lssm", "env": "prod", "network": {"cidr": "10.0.0.0/24"}, **snippet})
     return {resource.key: resource for resource in resources_of(environment)}
+
+
+def resolved(resource: Resource, outputs: Mapping[str, str], parent_id: str = "") -> Resource:
+    """The resource as a step gets it: with the ids that other resources have, by key."""
+
+    def lookup(key: str, output: str) -> str:
+        return outputs[key]
+
+    inputs = resource.inputs | ({"parent_id": parent_id} if parent_id else {})
+    return resource.model_copy(update={"fields": resolve(resource.fields, lookup), "inputs": resolve(inputs, lookup)})
 
 
 def differences(resource: Resource, item: Observed) -> tuple[Difference, ...]:
