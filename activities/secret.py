@@ -14,7 +14,7 @@ from scaleway.secret.v1beta1 import Secret, SecretType, SecretV1Beta1API
 
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.secret_store import DELIVERED, mark_of, remember, with_mark
-from blueprint.errors import Gone, SecretMissing
+from blueprint.errors import SecretMissing
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 

@@ -124,7 +124,7 @@ class _Planning:
                 why = f"its state is {item.status!r}, which no wait cures: mend or delete it at Scaleway"
                 self._note(resource, "conflict", item, why=why)
             return
-        forced = [name for name in kind.immutable if any(_top(d.path) == name for d in differences)]
+        forced = [name for name in kind.immutable if any(_is_within(d.path, name) for d in differences)]
         parent = self.changes.get(resource.parent)
         if forced:
             why = "; ".join(f"{name}: {kind.immutable[name]}" for name in forced)
@@ -142,7 +142,7 @@ class _Planning:
     def _adopt(self, resource: Resource, item: Observed) -> None:
         kind = KINDS[resource.kind]
         differences = self._differences(resource, item)
-        forced = [name for name in kind.immutable if any(_top(d.path) == name for d in differences)]
+        forced = [name for name in kind.immutable if any(_is_within(d.path, name) for d in differences)]
         if forced:
             why = "cannot be adopted: " + "; ".join(f"{name}: {kind.immutable[name]}" for name in forced)
             self._note(resource, "conflict", item, differences=differences, why=why)
@@ -214,16 +214,24 @@ class _Planning:
     # -- the whole ---------------------------------------------------------------------------------------------
 
     def _hold_what_is_used(self) -> None:
-        """What a held object uses cannot go either: saying so here beats a refusal of the API later."""
+        """What a held object uses cannot go, and what it holds is not to be emptied out of it."""
         held = [change for change in self.changes.values() if change.action == "held"]
         while held:
             holder = held.pop()
-            used = set(holder.observed.uses) if holder.observed else set()
+            if not holder.observed:
+                continue
             for key, change in self.changes.items():
-                if change.action == "delete" and change.observed and change.observed.id in used:
-                    now_held = change.model_copy(update={"action": "held", "why": f"used by {holder.key}"})
-                    self.changes[key] = now_held
-                    held.append(now_held)
+                if change.action != "delete" or not change.observed:
+                    continue
+                if change.observed.id in holder.observed.uses:
+                    why = f"used by {holder.key}"
+                elif change.observed.parent_id == holder.observed.id:
+                    why = f"belongs to {holder.key}"
+                else:
+                    continue
+                now_held = change.model_copy(update={"action": "held", "why": why})
+                self.changes[key] = now_held
+                held.append(now_held)
 
     def _drop_what_dies_with_its_parent(self) -> None:
         leaving = {c.observed.id for c in self.changes.values() if c.action == "delete" and c.observed}
@@ -246,8 +254,9 @@ def _depends_on_a_step(value: Any) -> bool:
     return bool(value == UNKNOWN)
 
 
-def _top(path: str) -> str:
-    return path.split(".", 1)[0]
+def _is_within(path: str, field: str) -> bool:
+    """Whether a difference is in that field ("endpoint") or in a part of it ("endpoint.private_network_id")."""
+    return f"{path}.".startswith(f"{field}.")
 
 
 def _compare_values(path: str, declared: Any, existing: Any) -> list[Difference]:

@@ -31,7 +31,8 @@ class Kind:
     outlives: tuple[str, ...] = ()
     """Kinds whose objects cannot be deleted without this one: it goes after them."""
     immutable: Mapping[str, str] = field(default_factory=dict)
-    """Fields that the API cannot change, each with the reason, which the plan shows: a difference means replace."""
+    """Fields, or parts of them ("endpoint.private_network_id"), that the API cannot change, each with the reason, which
+    the plan shows: a difference means replace."""
     protected: bool = False
     """Whether objects of this kind hold data: deleted or replaced only if the file says so (`allow_destroy`)."""
     settles: bool = True
