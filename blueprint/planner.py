@@ -98,7 +98,7 @@ class _Planning:
 
     def _compare(self, resource: Resource, candidates: list[Observed]) -> None:
         parent = self.changes.get(resource.parent)
-        if parent and parent.action == "replace" and KINDS[resource.kind].dies_with_parent:
+        if parent and parent.action in ("create", "replace") and KINDS[resource.kind].dies_with_parent:
             candidates = []
         ours = [item for item in candidates if item.ownership == "ours"]
         if len(ours) > 1 or (not ours and len(candidates) > 1):
