@@ -52,7 +52,9 @@ class Emulator:
     def left(self) -> list[str]:
         """What exists besides what an empty project has: "<kind> <name>"."""
         kinds = self._ask("GET", "resources")
-        return sorted(f"{kind} {item['name'] or item['id']}" for kind, found in kinds.items() for item in found["items"])
+        return sorted(
+            f"{kind} {item['name'] or item['id']}" for kind, found in kinds.items() for item in found["items"]
+        )
 
     def set_latency(self, factor: float) -> None:
         """Factor on Scaleway's real delays from now on."""

@@ -79,8 +79,7 @@ async def measure(*, full: bool, environment: dict[str, Any] | None = None, samp
             for title, kind in KINDS.items():
                 trials = _all(scene) if full else _sample(scene, sample, seed=kind)
                 await _sweep(stack, scene, title, kind, trials, report)
-    trials = sum(int(str(row[2])) for row in report.rows)
-    report.notes.append(f"{trials} trials")
+    report.notes.append(f"{sum(int(str(row[2])) for row in report.rows)} trials")
     return report
 
 

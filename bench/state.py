@@ -22,7 +22,9 @@ _CHANCE = (
 )
 _SHORTEST_ID = 16
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\bSCW[0-9A-Z]{17}\b")
-_DRAWN = re.compile(r"secret_key|secret_checksum|password|private_key|fingerprint|^token$|^_data$|^_namespace$|crc|_at$|^_since")
+_DRAWN = re.compile(
+    r"secret_key|secret_checksum|password|private_key|fingerprint|^token$|^_data$|^_namespace$|crc|_at$|^_since"
+)
 """Names of fields whose value is drawn or is a moment: only whether it is set counts."""
 _EPOCH = 1e9
 
@@ -67,7 +69,7 @@ def _plain(key: str, value: Any, labels: dict[str, str]) -> Any:
         return {_text(name, labels): _plain(name, child, labels) for name, child in value.items()}
     if isinstance(value, list):
         return [_plain(key, child, labels) for child in value]
-    if _DRAWN.search(key) and value or (isinstance(value, float) and value > _EPOCH):
+    if (_DRAWN.search(key) and value) or (isinstance(value, float) and value > _EPOCH):
         return "<drawn>"
     if isinstance(value, str):
         return labels.get(value) or _text(_decoded(value) if key == "body" else value, labels)
