@@ -25,6 +25,8 @@ TERMINATE_SECONDS = 5
 
 PLATFORMS = {"fr-par-1": "14", "fr-par-2": "15", "nl-ams-1": "23", "nl-ams-2": "24", "pl-waw-1": "40"}
 """`location.platform_id` of the zones where it is known."""
+MACHINE = {"cluster_id": "2", "hypervisor_id": "101", "node_id": "1"}
+"""The rest of `location`: every zone has one machine, on which all its servers run."""
 ALLOWED_ACTIONS = {
     "stopped": ["poweron", "backup"],
     "running": ["poweroff", "terminate", "reboot", "stop_in_place", "backup"],
@@ -96,13 +98,10 @@ def remove(world: World, server: Document, *, delete_local: bool) -> None:
 @hook("instance.node_allocated")
 def _node_allocated(world: World, server: Document, _data: Document) -> None:
     if server["state"] == "starting":
-        draw = world.random.randrange
         server["location"] = {
             "zone_id": server["zone"],
             "platform_id": PLATFORMS.get(server["zone"], "1"),
-            "cluster_id": str(draw(10, 70)),
-            "hypervisor_id": f"{draw(1, 19)}0{draw(1, 5)}",
-            "node_id": str(draw(1, 65)),
+            **MACHINE,
         }
         _enter(world, server, "starting", "provisioning node")
 

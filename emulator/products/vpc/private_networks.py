@@ -23,13 +23,13 @@ from emulator.routing import Answer, Call
 from emulator.world import Document, public
 
 
-def _private_network(call: Call) -> Document:
+def find(call: Call) -> Document:
+    """The private network of the path, or Scaleway's 404."""
     return require(call, PRIVATE_NETWORKS, call.params["private_network_id"], "private_network")
 
 
-@product.post("/private-networks", call_ms=671)
-def create_private_network(call: Call) -> Answer:
-    """CreatePrivateNetwork: without a VPC in the project's default one, without subnets with a /22 and a /64."""
+def create(call: Call) -> Document:
+    """Make a private network: without a VPC in the project's default one, without subnets with a /22 and a /64."""
     world, body, region = call.world, call.body, call.params["region"]
     holder = owner(call)
     if body.get("vpc_id"):
@@ -64,7 +64,18 @@ def create_private_network(call: Call) -> Answer:
         "default_route_propagation_enabled": bool(body.get("default_route_propagation_enabled")),
         "has_s3_integration": False,
     }
-    return public(world.put(PRIVATE_NETWORKS, private_network))
+    return world.put(PRIVATE_NETWORKS, private_network)
+
+
+def change(call: Call) -> Document:
+    """Set what the body names of a private network."""
+    return updated(call, PRIVATE_NETWORKS, find(call), "name", "tags", "default_route_propagation_enabled")
+
+
+@product.post("/private-networks", call_ms=671)
+def create_private_network(call: Call) -> Answer:
+    """CreatePrivateNetwork."""
+    return public(create(call))
 
 
 @product.get("/private-networks", call_ms=92)
@@ -84,20 +95,19 @@ def list_private_networks(call: Call) -> Answer:
 @product.get("/private-networks/{private_network_id}", call_ms=33)
 def get_private_network(call: Call) -> Answer:
     """GetPrivateNetwork."""
-    return public(_private_network(call))
+    return public(find(call))
 
 
 @product.patch("/private-networks/{private_network_id}", call_ms=62)
 def update_private_network(call: Call) -> Answer:
     """UpdatePrivateNetwork."""
-    fields = ("name", "tags", "default_route_propagation_enabled")
-    return public(updated(call, PRIVATE_NETWORKS, _private_network(call), *fields))
+    return public(change(call))
 
 
 @product.delete("/private-networks/{private_network_id}", call_ms=1398)
 def delete_private_network(call: Call) -> Answer:
     """DeletePrivateNetwork: refused while an address is booked in it, and for some seconds after the last one left."""
-    world, private_network = call.world, _private_network(call)
+    world, private_network = call.world, find(call)
     key = private_network["id"]
     if any(ipam.in_network(world, key)) or private_network.get("_in_use_until", 0.0) > world.now():
         raise precondition_failed("resource_still_in_use", "Private Network must be empty to be deleted")
@@ -111,6 +121,6 @@ def delete_private_network(call: Call) -> Answer:
 @product.post("/private-networks/{private_network_id}/enable-dhcp")
 def enable_dhcp(call: Call) -> Answer:
     """EnableDHCP."""
-    private_network = _private_network(call)
+    private_network = find(call)
     private_network["dhcp_enabled"] = True
     return public(updated(call, PRIVATE_NETWORKS, private_network))
