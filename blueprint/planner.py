@@ -71,10 +71,11 @@ class _Planning:
         if not destroy:
             for resource in in_dependency_order(self.resources):
                 self._compare(resource, by_name.get((resource.kind, resource.name), []))
+        others = self._of_others() if destroy else frozenset()
         for name, items in by_name.items():
             if destroy or name not in keys:
                 for item in items:
-                    if item.ownership == "ours" and not item.permanent:
+                    if item.ownership == "ours" and not item.permanent and item.parent_id not in others:
                         self._remove(item, keys.get(name), doubled=len(items) > 1)
         self._hold_what_is_used()
         self._drop_what_dies_with_its_parent()
@@ -212,6 +213,13 @@ class _Planning:
         return self.outputs.get(key, {}).get(output, UNKNOWN)
 
     # -- the whole ---------------------------------------------------------------------------------------------
+
+    def _of_others(self) -> frozenset[str]:
+        """Ids of foreign objects and of all that is under them: ours by its name or not, it goes with its parent."""
+        found = frozenset(item.id for item in self.observed if item.ownership == "foreign")
+        while under := {item.id for item in self.observed if item.parent_id in found} - found:
+            found |= under
+        return found
 
     def _hold_what_is_used(self) -> None:
         """What a held object uses cannot go, and what it holds is not to be emptied out of it."""
