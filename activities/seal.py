@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from scaleway.vpc.v2 import VPC, VpcV2API
 
 from activities.cloud import Cloud, pages
 from activities.lifecycle import Lifecycle, Parent, Scope
+from blueprint.errors import Gone
 from blueprint.names import SEAL
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
@@ -71,7 +73,9 @@ def break_seal(cloud: Cloud, what: str) -> None:
     """
     for vpc in pages(cloud.api(VpcV2API).list_vp_cs, "vpcs", project_id=cloud.project_id, name=cloud.names.vpc):
         if set(cloud.names.tags) <= set(vpc.tags) and any(tag.startswith(f"{SEAL}-{what}=") for tag in vpc.tags):
-            _rewrite(cloud, vpc.id, lambda tags: _without(tags, what))
+            # A VPC that goes at this moment takes its seals along.
+            with suppress(Gone):
+                _rewrite(cloud, vpc.id, lambda tags: _without(tags, what))
 
 
 def _without(tags: Sequence[str], what: str) -> list[str]:

@@ -20,6 +20,7 @@ from emulator.auth import authenticate, authorize, hide_orphans
 from emulator.connections import cut
 from emulator.errors import ApiError, denied_authentication, invalid_arguments
 from emulator.products import load_products
+from emulator.products.iam.api_keys import OWNERS_KEY
 from emulator.requests import RequestLog
 from emulator.router import Router
 from emulator.routing import Answer, Call, Reply, Route
@@ -27,7 +28,7 @@ from emulator.statefile import StateFile, StateFileError
 from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT, World
 
 HOST = "127.0.0.1"
-ACCESS_KEY = "SCWLOCAL000000000000"
+ACCESS_KEY = OWNERS_KEY
 SECRET_KEY = "22222222-2222-4222-8222-222222222222"
 """What the printed environment proposes; every well-formed key will do."""
 

@@ -9,9 +9,17 @@ from emulator.errors import not_found
 from emulator.products.iam.api import IAM, change, check_quota, expiry, listing, select
 from emulator.products.iam.users import OWNER
 from emulator.routing import Answer, Call
-from emulator.world import DEFAULT_PROJECT, Document, World, public
+from emulator.world import DEFAULT_PROJECT, Document, World, public, seed
 
 ALPHABET = string.ascii_uppercase + string.digits
+OWNERS_KEY = "SCWLOCAL000000000000"
+"""The key that is there at the start, the owner's. Its secret half is any that IAM has not handed out."""
+
+
+@seed
+def owners_key(world: World) -> None:
+    """Whoever asks whose key it is that the emulator proposes, is told."""
+    world.put("iam.api_keys", _new(world, user_id=OWNER), OWNERS_KEY)
 
 
 @IAM.post("/api-keys", call_ms=273)
@@ -28,22 +36,15 @@ def create_api_key(call: Call) -> Answer:
     project_id = body.get("default_project_id") or DEFAULT_PROJECT
     if world.find("account.projects", project_id) is None:
         raise not_found("project", project_id)
-    now = world.timestamp()
     secret = world.new_id()
-    key: Document = {
-        "access_key": "SCW" + "".join(world.random.choices(ALPHABET, k=17)),
-        "secret_key": None,
-        "description": body.get("description") or "",
-        "created_at": now,
-        "updated_at": now,
-        "expires_at": expiry(call),
-        "default_project_id": project_id,
-        "editable": True,
-        "deletable": True,
-        "managed": False,
-        "creation_ip": "127.0.0.1",
-        "_secret_key": secret,
-    }
+    key = _new(
+        world,
+        access_key="SCW" + "".join(world.random.choices(ALPHABET, k=17)),
+        description=body.get("description") or "",
+        expires_at=expiry(call),
+        default_project_id=project_id,
+        _secret_key=secret,
+    )
     key |= {"application_id": application_id} if application_id else {"user_id": user_id or OWNER}
     open_window(world, key)
     world.put("iam.api_keys", key, key["access_key"])
@@ -98,6 +99,24 @@ def delete_api_key(call: Call) -> Answer:
     call.world.remove("iam.api_keys", key["access_key"])
     _count(call.world, key.get("application_id"))
     return None
+
+
+def _new(world: World, **fields: object) -> Document:
+    now = world.timestamp()
+    return {
+        "access_key": OWNERS_KEY,
+        "secret_key": None,
+        "description": "",
+        "created_at": now,
+        "updated_at": now,
+        "expires_at": None,
+        "default_project_id": DEFAULT_PROJECT,
+        "editable": True,
+        "deletable": True,
+        "managed": False,
+        "creation_ip": "127.0.0.1",
+        **fields,
+    }
 
 
 def _key(call: Call) -> Document:
