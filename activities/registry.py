@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from activities import buckets, cockpit, dns, iam, lb, rdb, redis, schedules, seal, secret, sqs, vpc
+from activities import buckets, cockpit, dns, gateway, iam, instance, lb, rdb, redis, schedules, seal, secret, sqs, vpc
 from activities.cloud import Cloud
 from activities.lifecycle import Lifecycle
 from activities.settings import ScalewaySettings
 from activities.temporal_client import TemporalBridge
 from blueprint.contract import Target
 
-MODULES = (vpc, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedules, rdb, redis)
+MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedules, rdb, redis)
 
 LIFECYCLES: dict[str, type[Lifecycle]] = {cls.kind: cls for module in MODULES for cls in module.LIFECYCLES}
 """Every lifecycle, by kind."""

@@ -58,7 +58,10 @@ class NodeRole(Section):
     volume: Volume | None = None
     """Root volume; what the type and image give if left out."""
     cloud_init: CloudInit = CloudInit()
-    """Additions to the first boot."""
+    """Additions to the first boot.
+
+    A change reaches nodes made later: one that has booted keeps running as it is, and reads nothing of it.
+    """
 
     def user_data(self, hostname: str) -> str:
         """The node's cloud-config document."""

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from blueprint.kinds import buckets, cockpit, dns, iam, lb, rdb, redis, schedule, seal, secret, sqs, vpc
+from blueprint.kinds import (
+    buckets,
+    cockpit,
+    dns,
+    gateway,
+    iam,
+    instance,
+    lb,
+    rdb,
+    redis,
+    schedule,
+    seal,
+    secret,
+    sqs,
+    vpc,
+)
 from blueprint.kinds.kind import Kind
 
-MODULES = (vpc, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedule, rdb, redis)
+MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedule, rdb, redis)
 
 KINDS: dict[str, Kind] = {kind.name: kind for module in MODULES for kind in module.KINDS}
 """Every kind, by name."""
