@@ -6,10 +6,13 @@ behaviour, 1.1). An update resets every field that it leaves out. The pool and t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from ipaddress import ip_interface
 from typing import Any
 
+from scaleway.ipam.v1 import IpamV1API, ResourceType
 from scaleway.lb.v1 import Backend, HealthCheck, HealthCheckHttpConfig
 
 from activities.cloud import pages
@@ -29,8 +32,14 @@ class LbBackendLifecycle(LbChild):
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`."""
-        found = pages(self.api.list_backends, "backends", lb_id=parent.id)
-        return [self._observed(backend, parent.id, f"{parent.name}/{backend.name}") for backend in found]
+        found = [*pages(self.api.list_backends, "backends", lb_id=parent.id)]
+        nics = self._nics() if any(backend.pool for backend in found) else {}
+        return [
+            self._observed(backend, parent.id, f"{parent.name}/{backend.name}").model_copy(
+                update={"uses": tuple(nic for address in backend.pool for nic in nics.get(address, ()))}
+            )
+            for backend in found
+        ]
 
     def read(self, item: Observed) -> Observed:
         """See `Lifecycle`."""
@@ -61,6 +70,20 @@ class LbBackendLifecycle(LbChild):
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
         self.api.delete_backend(backend_id=item.id)
+
+    def _nics(self) -> Mapping[str, Sequence[str]]:
+        """Private NICs by address: a server is taken out of its pool before it goes, so no request meets a dead one."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for ip in pages(
+            self.cloud.api(IpamV1API).list_i_ps,
+            "ips",
+            project_id=self.cloud.project_id,
+            resource_type=ResourceType.INSTANCE_PRIVATE_NIC,
+            is_ipv6=False,
+        ):
+            if ip.resource:
+                found[str(ip_interface(ip.address).ip)].append(ip.resource.id)
+        return found
 
     def _observed(self, backend: Backend, lb_id: str, name: str) -> Observed:
         return Observed(

@@ -7,11 +7,11 @@ from ipaddress import ip_address
 
 from scaleway.lb.v1 import Ip, Lb, LbV1ZonedAPI
 from scaleway.lb.v1.types import PrivateNetwork, SSLCompatibilityLevel
-from scaleway.vpc.v2 import VpcV2API
 
 from activities.cloud import pages
 from activities.lb.settling import LbChild, state_of, state_of_lb
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
+from activities.network_names import network_names
 from blueprint.errors import Gone
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
@@ -164,7 +164,7 @@ class LbPrivateNetworkLifecycle(LbChild):
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`."""
         attached = self._attached(parent.id)
-        names = self._names_of([item.private_network_id for item in attached])
+        names = network_names(self.cloud, (item.private_network_id for item in attached))
         return [self._observed(item, parent.id, f"{parent.name}/{names[item.private_network_id]}") for item in attached]
 
     def read(self, item: Observed) -> Observed:
@@ -188,14 +188,6 @@ class LbPrivateNetworkLifecycle(LbChild):
 
     def _attached(self, lb_id: str) -> Sequence[PrivateNetwork]:
         return [*pages(self.api.list_lb_private_networks, "private_network", lb_id=lb_id)]
-
-    def _names_of(self, ids: Sequence[str]) -> dict[str, str]:
-        """Names of private networks; the id itself for one that is not ours to see."""
-        names = dict(zip(ids, ids, strict=True))
-        if ids:
-            fetch = self.cloud.api(VpcV2API).list_private_networks
-            names |= {found.id: found.name for found in pages(fetch, "private_networks", private_network_ids=ids)}
-        return names
 
     def _observed(self, item: PrivateNetwork, lb_id: str, name: str) -> Observed:
         status, health = state_of(str(item.status))

@@ -166,6 +166,22 @@ def test_pool_follows_the_nodes(site: Site, emulator: Control) -> None:
     assert site.listed("lb_backend.api").fields["server_ip"] == ["10.0.0.1"]
 
 
+def test_pool_holds_on_to_its_nodes(site: Site, emulator: Control) -> None:
+    """A node that leaves is taken out of the pool first."""
+    servers = "/instance/v1/zones/fr-par-1/servers"
+    body = {"name": "core", "commercial_type": "DEV1-S", "image": "debian_bookworm"}
+    server = emulator.call("POST", servers, body)["server"]
+    network = {"private_network_id": site.made["private_network.core"].id}
+    nic = emulator.call("POST", f"{servers}/{server['id']}/private_nics", network)["private_nic"]
+    (ip,) = emulator.call("GET", "/ipam/v1/regions/fr-par/ips", query={"resource_id": nic["id"], "is_ipv6": False})[
+        "ips"
+    ]
+    site.outputs["private_nic.core-02"]["address"] = ip["address"].split("/")[0]
+    site.make("lb_backend")
+
+    assert site.listed("lb_backend.api").uses == (nic["id"],)
+
+
 def test_ipv6_can_be_added(cloud: Cloud) -> None:
     """A load balancer takes a second address while it runs; its first one it keeps."""
     site = Site(cloud)

@@ -193,6 +193,19 @@ def test_ipv6_added() -> None:
     }
 
 
+def test_node_leaves_its_pool_first() -> None:
+    """No request meets a server that is gone."""
+    objects = [
+        item.model_copy(update={"uses": ("nic-1", "nic-2")}) if item.kind == "lb_backend" else item
+        for item in existing(declared(FILE).values())
+    ]
+    leaving = Observed(kind="private_nic", name="lssm-prod-core-02/pn-lssm-prod-core", id="nic-2")
+    fewer = declared(FILE | {"nodes": {"core": {"count": 1, "type": "DEV1-M"}}})
+    plan = make_plan("lssm-prod", fewer.values(), [*objects, leaving])
+
+    assert before(plan, "update lb_backend.api", f"delete private_nic.{leaving.name}")
+
+
 def test_destroy() -> None:
     """Detached, deleted, then the addresses; the root zones stay, emptied of our records."""
     resources = declared(FILE).values()
