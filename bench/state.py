@@ -16,17 +16,18 @@ State = dict[str, Counter[str]]
 
 _CHANCE = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "<time>"),
-    (re.compile(r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b"), "<mac>"),
-    (re.compile(r"(?<![\d.])\d{1,3}(\.\d{1,3}){3}(?![\d.]|/(?!32))"), "<ip>"),
-    (re.compile(r"\b[0-9a-f]{1,4}:[0-9a-f:]{6,}\b(?!/)"), "<ip>"),
+    # A network, such as 10.0.0.0/24 or 0.0.0.0/0, is declared; a host in it is not.
+    (re.compile(r"(?<![\d.])(?!\d{1,3}\.\d{1,3}\.\d{1,3}\.0/)\d{1,3}(\.\d{1,3}){3}(?![\d.])"), "<ip>"),
+    (re.compile(r"\b[0-9a-f]{1,4}:[0-9a-f:]{6,}"), "<ip>"),
 )
 _SHORTEST_ID = 16
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\bSCW[0-9A-Z]{17}\b")
 _DRAWN = re.compile(
-    r"secret_key|secret_checksum|password|private_key|fingerprint|^token$|^_data$|^_namespace$|crc|_at$|^_since"
+    r"secret_key|secret_checksum|password|private_key|fingerprint|^token$|^_data$|^_namespace$|^reverse$|^mac_address$|crc|_at$|^_since"
 )
 """Names of fields whose value is drawn or is a moment: only whether it is set counts."""
 _EPOCH = 1e9
+_SHOWN = 200
 
 
 def normalised(snapshot: Document) -> State:
@@ -55,12 +56,10 @@ def differences(wanted: State, found: State) -> list[str]:
     for table in sorted(wanted.keys() | found.keys()):
         missing = wanted.get(table, Counter()) - found.get(table, Counter())
         surplus = found.get(table, Counter()) - wanted.get(table, Counter())
-        if missing.total() == surplus.total() == 1:
-            (old,), (new,) = missing, surplus
+        for old, new in zip(sorted(missing.elements()), sorted(surplus.elements()), strict=False):
             lines.append(f"{table}: {_first_difference(json.loads(old), json.loads(new))}")
-        else:
-            lines += [f"{table}: {count} missing: {row[:300]}" for row, count in missing.items()]
-            lines += [f"{table}: {count} too many: {row[:300]}" for row, count in surplus.items()]
+        lines += [f"{table}: missing: {row[:_SHOWN]}" for row in sorted(missing.elements())[surplus.total() :]]
+        lines += [f"{table}: too many: {row[:_SHOWN]}" for row in sorted(surplus.elements())[missing.total() :]]
     return lines
 
 
@@ -96,4 +95,4 @@ def _first_difference(old: Any, new: Any, path: str = "") -> str:
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
                 return _first_difference(old.get(name), new.get(name), f"{path}.{name}")
-    return f"{path.lstrip('.')}: {json.dumps(old)[:200]} expected, {json.dumps(new)[:200]} found"
+    return f"{path.lstrip('.')}: {json.dumps(old)[:_SHOWN]} expected, {json.dumps(new)[:_SHOWN]} found"
