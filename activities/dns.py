@@ -9,6 +9,7 @@ from typing import Any
 from scaleway.domain.v2beta1 import (
     DNSZone,
     DomainV2Beta1API,
+    DomainV2Beta1RegistrarAPI,
     Record,
     RecordChange,
     RecordChangeDelete,
@@ -70,8 +71,22 @@ class DnsZoneLifecycle(Lifecycle):
         return resource.name
 
     def delete(self, item: Observed) -> None:
-        """See `Lifecycle`."""
-        self.cloud.api(DomainV2Beta1API).delete_dns_zone(dns_zone=item.name, project_id=self.cloud.project_id)
+        """See `Lifecycle`. A domain's root zone cannot be deleted by itself; it goes when Scaleway gives up the domain.
+
+        Raises:
+            Refused: the domain is registered at Scaleway, not elsewhere, so that its root zone stays with it.
+        """
+        if not item.inputs["root"]:
+            self.cloud.api(DomainV2Beta1API).delete_dns_zone(dns_zone=item.name, project_id=self.cloud.project_id)
+            return
+        try:
+            self.cloud.api(DomainV2Beta1RegistrarAPI).delete_external_domain(domain=item.name)
+        except Refused as error:
+            raise Refused(
+                error.message,
+                subject=f"dns_zone.{item.name}",
+                remedy="if the domain is registered at Scaleway its root zone stays with it: skip this step",
+            ) from None
 
 
 class DnsRecordLifecycle(Lifecycle):
@@ -221,8 +236,7 @@ def _observed_zone(zone: DNSZone) -> Observed:
         outputs={"id": name},
         status=f"{status}: {zone.message}" if zone.message else status,
         health=HEALTH.get(status, "pending"),
-        # "root zone can't be deleted": it goes with its domain (Scaleway errors).
-        permanent=not zone.subdomain,
+        inputs={"root": not zone.subdomain},
     )
 
 

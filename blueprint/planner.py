@@ -75,7 +75,7 @@ class _Planning:
         for name, items in by_name.items():
             if destroy or name not in keys:
                 for item in items:
-                    if item.ownership == "ours" and not item.permanent and item.parent_id not in others:
+                    if item.ownership == "ours" and item.parent_id not in others:
                         self._remove(item, keys.get(name), doubled=len(items) > 1)
         self._hold_what_is_used()
         self._drop_what_dies_with_its_parent()

@@ -83,8 +83,6 @@ class Observed(Model):
     """Ids of the objects that this one holds on to; none of them can be deleted before it."""
     inputs: dict[str, Any] = {}
     """What deleting it needs besides its id and its parent's."""
-    permanent: bool = False
-    """Whether nobody can delete it, so that a destroyed environment leaves it behind (the root zone of a domain)."""
     detailed: bool = True
     """False if only its existence was looked up: its fields are covered by the seal (see `blueprint.kinds.seal`)."""
 

@@ -213,7 +213,7 @@ def test_a_missing_zone_is_not_made_by_the_way(cloud: Cloud, emulator: Control) 
 
 
 def test_zones(cloud: Cloud, emulator: Control) -> None:
-    """A sub-zone is made once and can be deleted; a root zone is there to stay; others' zones do not concern us."""
+    """A sub-zone is made once and can be deleted; a root zone goes with its domain; others' zones do not concern us."""
     lifecycle = DnsZoneLifecycle(cloud)
     resources = declared({"dns": {ZONE: {}, "stg.lssm.tech": {}}})
     sub = resources["dns_zone.stg.lssm.tech"]
@@ -221,19 +221,20 @@ def test_zones(cloud: Cloud, emulator: Control) -> None:
     with pytest.raises(Unavailable):
         lifecycle.create(sub)
     (found,) = lifecycle.find(sub)
-    assert (found.id, found.health, found.permanent) == ("stg.lssm.tech", "ok", False)
+    assert (found.id, found.health, found.inputs) == ("stg.lssm.tech", "ok", {"root": False})
 
     both = Scope(names=frozenset({ZONE, "stg.lssm.tech", "missing.example"}))
-    assert {item.name: item.permanent for item in lifecycle.list(NO_PARENT, both)} == {
-        ZONE: True,
-        "stg.lssm.tech": False,
-    }
+    listed = {item.name: item for item in lifecycle.list(NO_PARENT, both)}
+    assert {name: item.inputs["root"] for name, item in listed.items()} == {ZONE: True, "stg.lssm.tech": False}
     assert not list(lifecycle.list(NO_PARENT, EVERYTHING))
 
     lifecycle.delete(found)
     assert not lifecycle.find(sub)
     with pytest.raises(Gone):
         lifecycle.delete(found)
+
+    lifecycle.delete(listed[ZONE])
+    assert not list(lifecycle.list(NO_PARENT, both))
 
 
 def test_unknown_domain(cloud: Cloud) -> None:
