@@ -11,8 +11,9 @@ from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT, Document, Worl
 PROJECTS = Product("account", "/account/v3/projects")
 PRODUCTS = [PROJECTS]
 
-QUOTA = 25
-"""Projects of one organization, the default one apart (recorded: UsrProjectsWidth)."""
+QUOTA = 1000
+"""Projects of one organization, the default one apart. Quotas differ by organization (one with 25 was recorded); this
+one is generous, so that programs can share an emulator."""
 
 DELETED_WITH_PROJECT = ("iam.", "cockpit.", "block.snapshots", "mnq.")
 """What does not stop a project from being deleted: recorded projects went although they held such objects."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from scaleway import Client
 from scaleway.account.v3 import AccountV3ProjectAPI
 
@@ -62,12 +63,13 @@ def test_the_default_project_cannot_go(api: Api) -> None:
     assert api.request("DELETE", f"{PROJECTS}/{DEFAULT_PROJECT}")[0] == 412
 
 
-def test_quota(api: Api) -> None:
-    """25 besides the default one."""
-    for number in range(25):
+def test_quota(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default project does not count."""
+    monkeypatch.setattr("emulator.products.account.QUOTA", 3)
+    for number in range(3):
         make(api, f"p{number}")
     status, answer = api.request("POST", PROJECTS, {"name": "one too many"})
-    assert (status, answer["details"]) == (403, [{"current": 25, "quota": 25, "resource": "UsrProjectsWidth"}])
+    assert (status, answer["details"]) == (403, [{"current": 3, "quota": 3, "resource": "UsrProjectsWidth"}])
 
 
 def test_deleting_a_project_right_after_its_secrets_asks_for_patience() -> None:

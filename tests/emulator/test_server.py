@@ -137,7 +137,7 @@ def test_latency_is_scaleway_s_times_the_factor(api: Api) -> None:
 
 def test_permissions_on_a_new_project_come_and_go() -> None:
     """403 in between, also after a first success (Scaleway latencies, section 2)."""
-    with running(latency=0.02, seed=1) as api:
+    with running(latency=0.1, seed=1) as api:
         answers = []
         for _ in range(5):
             project = api.request("POST", "/account/v3/projects", {"name": "new"})[1]["id"]
