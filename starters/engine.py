@@ -162,16 +162,15 @@ class Engine:
 
     async def current(self, target: Target) -> Run[ChangeOutput] | None:
         """The change that has the environment's turn, or None."""
-        handle = self.client.get_workflow_handle(turn(target.environment), result_type=ChangeOutput)
         try:
-            description = await handle.describe()
+            description = await self.client.get_workflow_handle(turn(target.environment)).describe()
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return None
             raise
         if description.status != WorkflowExecutionStatus.RUNNING:
             return None
-        return Run(handle, self._link(handle.id, description.run_id))
+        return self._change(target, description.run_id)
 
     # -- steering ----------------------------------------------------------------------------------------------
 
@@ -234,7 +233,12 @@ class Engine:
             )
         except WorkflowAlreadyStartedError as error:
             raise AnotherChangeRuns(await self._running(target, error.run_id)) from None
-        return Run(handle, self._link(handle.id, handle.result_run_id))
+        return self._change(target, handle.result_run_id)
+
+    def _change(self, target: Target, run_id: str) -> Run[ChangeOutput]:
+        """This very run: without its id, a call that comes late would reach the next one of the environment."""
+        handle = self.client.get_workflow_handle(turn(target.environment), run_id=run_id, result_type=ChangeOutput)
+        return Run(handle, self._link(handle.id, run_id))
 
     async def _running(self, target: Target, run_id: str | None) -> Running:
         handle = self.client.get_workflow_handle(turn(target.environment), run_id=run_id)

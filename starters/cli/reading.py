@@ -133,7 +133,7 @@ def status(session: Session, environment: str) -> None:
         if session.is_json:
             session.print_json(status_json(found))
             return
-        session.console.print(status_table(found))
+        session.console.print(status_table(found, session.console.width))
         if running := await engine.current(loaded.target):
             session.console.print(f"\nA change is running: {running.link}")
 

@@ -22,6 +22,8 @@ from starters.dev_state import read_endpoints
 from starters.engine import Engine, target_of
 
 T = TypeVar("T")
+_WIDTH_OF_A_FILE = 300
+"""Columns where no terminal says how many it has: a line is a line."""
 DEV_FOLDER = Path(".dev")
 """Where `scaleway-infra dev` keeps its state, unless told otherwise."""
 
@@ -45,12 +47,12 @@ class Session:
     @cached_property
     def console(self) -> Console:
         """For what was asked for, on standard output; without colours where nobody would see them."""
-        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
 
     @cached_property
     def stderr(self) -> Console:
         """For everything else."""
-        return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH_OF_A_FILE)
 
     @property
     def is_json(self) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from blueprint.kinds import KINDS
-from blueprint.plan import Action, Change, Plan
+from blueprint.plan import Action, Change, Difference, Plan
 from blueprint.resource import UNKNOWN
 
 SIGNS: dict[Action, tuple[str, str]] = {
@@ -24,7 +25,7 @@ SIGNS: dict[Action, tuple[str, str]] = {
 }
 """Sign and style of each action."""
 
-LONGEST_VALUE = 100
+LONGEST_VALUE = 200
 """Characters after which a value is cut in a terminal; `--output json` has it whole."""
 
 
@@ -64,12 +65,25 @@ def _change(change: Change) -> list[Text]:
     if change.why:
         lines.append(Text(f"    {change.why}", style="italic"))
     for difference in change.differences:
-        line = Text(f"    {difference.path}: ")
-        line.append(shown(difference.old), style="red")
-        line.append(" -> ")
-        line.append(shown(difference.new), style="green")
-        lines.append(line)
+        lines.extend(_difference(difference))
     return lines
+
+
+def _difference(difference: Difference) -> Iterator[Text]:
+    """Of two lists, only the items that go and come."""
+    if isinstance(difference.old, list) and isinstance(difference.new, list):
+        gone = [item for item in difference.old if item not in difference.new]
+        come = [item for item in difference.new if item not in difference.old]
+        if gone or come:
+            yield Text(f"    {difference.path}:")
+            yield from (Text(f"      - {shown(item)}", style="red") for item in gone)
+            yield from (Text(f"      + {shown(item)}", style="green") for item in come)
+            return
+    line = Text(f"    {difference.path}: ")
+    line.append(shown(difference.old), style="red")
+    line.append(" -> ")
+    line.append(shown(difference.new), style="green")
+    yield line
 
 
 def shown(value: Any) -> str:

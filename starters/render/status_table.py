@@ -10,18 +10,30 @@ from blueprint.contract import InventoryOutput
 from blueprint.kinds import KINDS
 
 _MARKS = {"ok": "[green]ok[/]", "pending": "[yellow]pending[/]", "failed": "[red]failed[/]"}
+_WIDE = 150
+"""Columns of a terminal from which on ids are shown whole."""
+_SHORT_ID = 8
 
 
-def status_table(found: InventoryOutput) -> Table:
-    """One row for each object, and for each resource that is missing."""
+def status_table(found: InventoryOutput, width: int) -> Table:
+    """One row for each object, and for each resource that is missing.
+
+    Args:
+        found: what exists.
+        width: columns of the terminal.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("kind", "name", "health", "status", "address", "id"):
-        table.add_column(
-            column, overflow="fold" if column in ("name", "address") else "ellipsis", no_wrap=column == "id"
-        )
+    for column in ("kind", "name", "health", "status"):
+        table.add_column(column, no_wrap=width >= _WIDE, overflow="fold")
+    table.add_column("address", overflow="fold", no_wrap=width >= _WIDE)
+    table.add_column("id", no_wrap=True)
     for item in found.objects:
         health = _MARKS[item.health] if item.ownership == "ours" else "[red]not ours[/]"
-        table.add_row(KINDS[item.kind].title, item.name, health, item.status, _address(item.outputs), item.id)
+        # An id that repeats the name, as that of a bucket or a database, says nothing new.
+        shown = "" if item.id.rsplit("/", 1)[-1] == item.name.rsplit("/", 1)[-1] else item.id
+        if width < _WIDE:
+            shown = shown[:_SHORT_ID]
+        table.add_row(KINDS[item.kind].title, item.name, health, item.status, _address(item.outputs), shown)
     for key in found.missing:
         kind, _, name = key.partition(".")
         table.add_row(KINDS[kind].title, name, "[red]missing[/]", "", "", "")
