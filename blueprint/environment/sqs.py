@@ -47,8 +47,10 @@ Permission = Literal["publish", "receive", "manage"]
 class Sqs(Section):
     """SQS, activated for the project if this section is there."""
 
-    queues: dict[DomainKey, Queue] = Field(default={}, max_length=50)
-    """Queues, by `<domain>/<what>`. Scaleway allows 50 a project, dead-letter queues included."""
+    queues: dict[DomainKey, Queue] = Field(default={})
+    """Queues, by `<domain>/<what>`."""
+    quota: int = Field(default=50, ge=1)
+    """Queues that Scaleway allows the project, dead-letter queues included: 50, and more on request."""
     credentials: dict[Label, Annotated[list[Permission], Field(min_length=1)]] = Field(
         default={}, examples=[{"backend": ["publish", "receive"]}]
     )

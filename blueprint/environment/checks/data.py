@@ -10,8 +10,6 @@ from blueprint.environment.problems import Problem, unknown
 
 _TAKEN = {"postgres", "rdb", "template0", "template1"}
 """Databases and users that every instance has."""
-_QUEUES = 50
-"""Queues that a project may have (Scaleway SQS limits)."""
 _GLACIER_REGIONS = {"fr-par", "nl-ams"}
 
 
@@ -76,8 +74,11 @@ def _queues(environment: Environment) -> Iterator[Problem]:
     if environment.region != "fr-par":
         yield Problem(("sqs",), f"the region {environment.region} has no SQS; only fr-par has")
     count = len(sqs.queues) + sum(1 for queue in sqs.queues.values() if queue.dlq)
-    if count > _QUEUES:
-        message = f"{count} with the dead-letter queues, but Scaleway allows {_QUEUES} a project; remove some"
+    if count > sqs.quota:
+        message = (
+            f"{count} with the dead-letter queues, but the project's quota is {sqs.quota}; "
+            "remove some, or have Scaleway raise it and set sqs.quota"
+        )
         yield Problem(("sqs", "queues"), message)
     for key, queue in sqs.queues.items():
         base = key.removesuffix("-dlq")
