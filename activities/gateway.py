@@ -17,7 +17,7 @@ from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.network_names import network_names
 from activities.one_write import Write, write_next
 from activities.secret_store import mark_of, with_mark
-from blueprint.errors import Busy, Gone
+from blueprint.errors import Busy, Gone, NotReady, Refused
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -58,7 +58,11 @@ class GatewayLifecycle(Lifecycle):
         return gateway.id
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
-        """Settings, then type, a write each time. Scaleway refuses a smaller type than there is."""
+        """Settings, then type, a write each time.
+
+        Raises:
+            Refused: the type is smaller than the one there is.
+        """
         api, fields = self.cloud.api(VpcgwV2API), resource.fields
         gateway = api.get_gateway(gateway_id=item.id)
         mark = mark_of(gateway.tags, BASTION_KEYS)
@@ -68,9 +72,20 @@ class GatewayLifecycle(Lifecycle):
             settings = partial(api.update_gateway, name=resource.name, tags=tags, enable_smtp=fields["smtp"])
             writes.append(("settings", partial(settings, gateway_id=item.id)))
         if gateway.type_.upper() != fields["type"]:
+            self._refuse_smaller(gateway, resource)
             writes.append(("type", partial(api.upgrade_gateway, gateway_id=item.id, type_=fields["type"])))
-        if writes:
-            write_next(writes)
+        _write(gateway, writes)
+
+    def _refuse_smaller(self, gateway: Gateway, resource: Resource) -> None:
+        """Scaleway refuses it too, in words that sound as if waiting helped."""
+        types = self.cloud.api(VpcgwV2API).list_gateway_types().types
+        bandwidths = {offer.name.upper(): offer.bandwidth for offer in types}
+        if bandwidths.get(resource.fields["type"], gateway.bandwidth) < gateway.bandwidth:
+            raise Refused(
+                f"a gateway of type {gateway.type_} cannot become a {resource.fields['type']}, which is smaller",
+                subject=resource.key,
+                remedy="keep the type in the environment file, or delete the gateway at Scaleway and apply again",
+            )
 
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`. Its address stays: it has a step of its own."""
@@ -271,19 +286,26 @@ class GatewayBastionLifecycle(Lifecycle):
             enable = partial(api.update_gateway, enable_bastion=True, bastion_port=fields["port"], tags=tags)
             writes.append(("the bastion", partial(enable, gateway_id=gateway_id)))
         if refresh:
-            self._await_removed_keys(resource)
             # The last write: the mark stands already, and an attempt that fails here is repeated until it does not.
-            writes.append(("its SSH keys", partial(api.refresh_ssh_keys, gateway_id=gateway_id)))
-        if writes:
-            write_next(writes)
+            writes.append(("its SSH keys", partial(self._refresh_keys, resource, gateway_id)))
+        _write(gateway, writes)
 
-    def _await_removed_keys(self, resource: Resource) -> None:
-        """A refresh takes over the keys that the project has by then: those that go must have gone."""
+    def _refresh_keys(self, resource: Resource, gateway_id: str) -> None:
+        """Take over the keys that the project has now: those that go must have gone."""
         fetch = self.cloud.api(IamV1Alpha1API).list_ssh_keys
         names = {key.name for key in pages(fetch, "ssh_keys", project_id=self.cloud.project_id)}
         ours = {name for name in names if name.startswith(f"{self.cloud.names.stem}-")}
         if leaving := sorted(ours - set(resource.inputs["ssh_keys"])):
             raise Busy(f"SSH keys that must go first are still there: {', '.join(leaving)}", subject=resource.key)
+        self.cloud.api(VpcgwV2API).refresh_ssh_keys(gateway_id=gateway_id)
+
+
+def _write(gateway: Gateway, writes: Sequence[Write]) -> None:
+    """Carry out the first of the writes, if there are any, once the gateway takes one."""
+    if writes and _health(gateway) == "pending":
+        raise NotReady(f"is {gateway.status}", subject=f"gateway.{gateway.name}")
+    if writes:
+        write_next(writes)
 
 
 def _health(gateway: Gateway) -> Literal["ok", "pending", "failed"]:

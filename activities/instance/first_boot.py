@@ -49,7 +49,7 @@ class UserDataLifecycle(_OfServer):
                     kind=self.kind,
                     name=f"{server.name}/{CLOUD_INIT}",
                     id=server.id,
-                    fields={"sha256": digest(content)},
+                    fields={"next_first_boot": digest(content)},
                     outputs={"id": server.id},
                     ownership="ours" if self.is_ours(server.tags) else "foreign",
                     parent_id=server.id,

@@ -145,7 +145,7 @@ def _user_data(environment: Environment) -> Iterable[Resource]:
             kind="user_data",
             name=f"{node.name}/cloud-init",
             parent=node.server,
-            fields={"sha256": digest(content.encode())},
+            fields={"next_first_boot": digest(content.encode())},
             inputs={"content": content},
         )
 
