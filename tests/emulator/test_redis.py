@@ -135,6 +135,7 @@ def test_endpoints_are_replaced_added_moved_and_removed(api: Api) -> None:
     moved = ok(api.request("PATCH", f"{REDIS}/endpoints/{replaced[0]['id']}", private(second)))
     assert (moved["id"], moved["ips"]) == (replaced[0]["id"], ["10.10.0.2"])
     added = ok(api.request("POST", f"{path}/endpoints", {"endpoints": [{"public_network": {}}]}))
+    assert added["endpoints"][-1]["ips"], "nodes that exist have a public address at once"
     assert added["total_count"] == 2
     left = ok(api.request("DELETE", f"{REDIS}/endpoints/{moved['id']}"))["endpoints"]
     assert [sorted(endpoint) for endpoint in left] == [["id", "ips", "port", "public_network"]]

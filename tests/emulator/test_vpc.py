@@ -28,6 +28,20 @@ def make_network(api: Api, vpc_id: str | None = None, **fields: Any) -> Any:
     return network
 
 
+def test_v1_shows_the_private_networks_of_v2_by_zone(api: Api) -> None:
+    """What one version makes or changes, the other shows."""
+    v1 = "/vpc/v1/zones/fr-par-2/private-networks"
+    _, made = api.request("POST", v1, {"name": "old", "tags": None, "subnets": None})
+    _, seen = api.request("GET", f"{VPC}/private-networks/{made['id']}")
+    assert made["subnets"] == [subnet["subnet"] for subnet in seen["subnets"]]
+    assert (made["zone"], "region" in made) == ("fr-par-2", False)
+    api.request("PATCH", f"{v1}/{made['id']}", {"name": "renamed"})
+    assert [network["name"] for network in api.request("GET", v1)[1]["private_networks"]] == ["renamed"]
+    assert api.request("GET", f"/vpc/v1/zones/nl-ams-1/private-networks/{made['id']}")[0] == 404
+    assert api.request("DELETE", f"{v1}/{made['id']}")[0] == 204
+    assert api.request("GET", f"{VPC}/private-networks/{made['id']}")[0] == 404
+
+
 def test_a_vpc_always_routes_and_counts_its_networks(api: Api) -> None:
     """enable_routing=false is answered with routing_enabled=true (Scaleway gotchas, VPC)."""
     vpc = make_vpc(api, tags=["team:a"])

@@ -8,7 +8,15 @@ from typing import Any
 from emulator.errors import invalid_arguments, not_found
 from emulator.products import ipam
 from emulator.products.redis.catalogue import ZONED
-from emulator.products.redis.states import CLUSTERS, REPROVISIONED, find_cluster, reprovision, show_cluster, writable
+from emulator.products.redis.states import (
+    CLUSTERS,
+    REPROVISIONED,
+    find_cluster,
+    give_public_addresses,
+    reprovision,
+    show_cluster,
+    writable,
+)
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document, World
 
@@ -41,6 +49,13 @@ def build(world: World, cluster: Document, specs: Any) -> list[Document]:
             raise not_found("private_network", str(spec.get("id")))
         _check_static(cluster, spec)
     return [_endpoint(world, cluster, spec.get("private_network")) for spec in specs]
+
+
+def _take(world: World, cluster: Document, endpoints: list[Document]) -> None:
+    """Let a cluster that exists have these endpoints."""
+    cluster["endpoints"] = endpoints
+    give_public_addresses(world, cluster)
+    reprovision(world, cluster, REPROVISIONED)
 
 
 def _check_static(cluster: Document, spec: Document) -> None:
@@ -122,8 +137,7 @@ def set_endpoints(call: Call) -> Answer:
     cluster = writable(find_cluster(call))
     _fixed_in_cluster_mode(cluster)
     drop(call.world, cluster, cluster["endpoints"])
-    cluster["endpoints"] = build(call.world, cluster, call.body.get("endpoints"))
-    reprovision(call.world, cluster, REPROVISIONED)
+    _take(call.world, cluster, build(call.world, cluster, call.body.get("endpoints")))
     return {"endpoints": cluster["endpoints"]}
 
 
@@ -138,8 +152,7 @@ def add_endpoints(call: Call) -> Answer:
     public = [endpoint for endpoint in cluster["endpoints"] if "public_network" in endpoint]
     if public and any(spec.get("private_network") is None for spec in specs):
         raise invalid_arguments(("endpoints", "constraint", "only one public endpoint is possible"))
-    cluster["endpoints"] = [*cluster["endpoints"], *build(call.world, cluster, specs)]
-    reprovision(call.world, cluster, REPROVISIONED)
+    _take(call.world, cluster, [*cluster["endpoints"], *build(call.world, cluster, specs)])
     return {"endpoints": cluster["endpoints"], "total_count": len(cluster["endpoints"])}
 
 
@@ -172,6 +185,5 @@ def delete_endpoint(call: Call) -> Answer:
     writable(cluster)
     _fixed_in_cluster_mode(cluster)
     drop(call.world, cluster, [endpoint])
-    cluster["endpoints"] = [each for each in cluster["endpoints"] if each["id"] != endpoint["id"]]
-    reprovision(call.world, cluster, REPROVISIONED)
+    _take(call.world, cluster, [each for each in cluster["endpoints"] if each["id"] != endpoint["id"]])
     return show_cluster(cluster)

@@ -57,9 +57,14 @@ def reconfigure(world: World, cluster: Document) -> None:
     world.later(CONFIGURED, CLUSTERS, cluster["id"], change={"status": "ready"})
 
 
-@hook("redis.ready")
-def _ready(world: World, cluster: Document, data: Document) -> None:
+def give_public_addresses(world: World, cluster: Document) -> None:
+    """Give an address to public endpoints that have none: a new cluster's when it is ready, later ones' at once."""
     for endpoint in cluster["endpoints"]:
         if "public_network" in endpoint and not endpoint["ips"]:
             block = ipaddress.ip_network(PUBLIC_BLOCK)
             endpoint["ips"] = [str(block[world.random.randrange(1, block.num_addresses - 1)])]
+
+
+@hook("redis.ready")
+def _ready(world: World, cluster: Document, data: Document) -> None:
+    give_public_addresses(world, cluster)
