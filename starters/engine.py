@@ -235,7 +235,7 @@ class Engine:
             raise AnotherChangeRuns(await self._running(target, error.run_id)) from None
         return self._change(target, handle.result_run_id)
 
-    def _change(self, target: Target, run_id: str) -> Run[ChangeOutput]:
+    def _change(self, target: Target, run_id: str | None) -> Run[ChangeOutput]:
         """This very run: without its id, a call that comes late would reach the next one of the environment."""
         handle = self.client.get_workflow_handle(turn(target.environment), run_id=run_id, result_type=ChangeOutput)
         return Run(handle, self._link(handle.id, run_id))

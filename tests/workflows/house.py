@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
@@ -21,18 +22,23 @@ from temporalio.worker import Worker
 from activities.settings import ScalewaySettings
 from blueprint.contract import PlanInput
 from blueprint.environment import parse
+from blueprint.graph import resources_of
 from blueprint.plan import Plan
 from emulator.app import ACCESS_KEY, SECRET_KEY
 from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT
 from starters.engine import Engine, Run, target_of
 from tests.emulator.conftest import Api, running
 from worker import make_worker
+from workflows.identity import TASK_QUEUE
 from workflows.messages import ChangeInput, ChangeOutput, Progress
 from workflows.plugin import EnginePlugin
 
 T = TypeVar("T")
 PACE = 0.02
 """Factor on the engine's pauses: the emulator answers at once."""
+KEYS = ("iam.api_keys", "mnq.sqs_credentials")
+"""The emulator's tables of what has a secret half."""
+STARTED = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
 UI = "http://ui.test"
 """Where links lead."""
 
@@ -56,9 +62,14 @@ def scaleway_environment(api: Api) -> dict[str, str]:
 
 
 def small(**sections: Any) -> dict[str, Any]:
-    """An environment file with a VPC, a private network and its ACL, of an organization of its own."""
+    """An environment file with no more than what every environment has, of an organization of its own."""
     org = f"t{uuid.uuid4().hex[:8]}"
-    return {"org": org, "env": "test", "network": {"cidr": "10.0.0.0/24"}, **sections}
+    return {"org": org, "env": "test", "network": {"cidr": "10.0.0.0/24"}, "security_groups": {}, **sections}
+
+
+def keys(data: dict[str, Any]) -> set[str]:
+    """Keys of everything that this environment asks for."""
+    return {resource.key for resource in resources_of(parse(data))}
 
 
 def request(data: dict[str, Any], **wishes: Any) -> PlanInput:
@@ -74,8 +85,9 @@ class House:
         engine: the library, connected.
     """
 
-    def __init__(self, api: Api, address: str, task_queue: str) -> None:
+    def __init__(self, api: Api, address: str, task_queue: str, identity: str | None = None) -> None:
         self.api = api
+        self._identity = identity
         self.address = address
         self.task_queue = task_queue
         self._loop = asyncio.new_event_loop()
@@ -86,7 +98,7 @@ class House:
         self._worker: Worker | None = None
 
     async def _connect(self) -> Client:
-        return await Client.connect(self.address, plugins=[EnginePlugin()])
+        return await Client.connect(self.address, plugins=[EnginePlugin()], identity=self._identity)
 
     def run(self, call: Coroutine[Any, Any, T], patience: float = 60.0) -> T:
         """The answer of a call on the house's loop."""
@@ -103,7 +115,19 @@ class House:
         finally:
             self.run(self._end())
 
+    @contextmanager
+    def working_instead(self, **settings: Any) -> Iterator[None]:
+        """With a worker of these settings in place of the one that is there."""
+        before = self._settings
+        self.run(self._end())
+        try:
+            with self.working(**settings):
+                yield
+        finally:
+            self.run(self._begin(before))
+
     async def _begin(self, settings: ScalewaySettings) -> None:
+        self._settings = settings
         self._worker = make_worker(self.client, settings, task_queue=self.task_queue)
         self._working = asyncio.ensure_future(self._worker.run())
 
@@ -120,11 +144,10 @@ class House:
 
     # -- the world ---------------------------------------------------------------------------------------------
 
-    def fault(self, operation: str, kind: str, **more: Any) -> None:
-        """Let a call go wrong, every time unless `count` says how often."""
-        status, answer = self.api.request(
-            "PUT", "/_emulator/faults", {"faults": [{"operation": operation, "kind": kind, "count": None, **more}]}
-        )
+    def fault(self, *operations: str, kind: str, **more: Any) -> None:
+        """Let calls go wrong, every time unless `count` says how often, and no others."""
+        faults = [{"operation": operation, "kind": kind, "count": None, **more} for operation in operations]
+        status, answer = self.api.request("PUT", "/_emulator/faults", {"faults": faults})
         assert status == 200, answer
 
     def mend(self) -> None:
@@ -144,6 +167,15 @@ class House:
         """What exists, by kind of the emulator, without what Scaleway makes by itself."""
         _, answer = self.api.request("GET", "/_emulator/resources")
         return {kind: found["items"] for kind, found in answer.items()}
+
+    def secret_values(self) -> set[str]:
+        """Every value that Secret Manager holds, and the secret half of every key that somebody was given."""
+        world = self.api.world
+        versions = [version for row in world.tables["secret.secrets"].values() for version in row["_versions"]]
+        held = {base64.b64decode(version["_data"]).decode() for version in versions}
+        made = [row for name in KEYS for row in world.tables.get(name, {}).values()]
+        keys = {row["_secret_key"] for row in made if "_secret_key" in row}
+        return {value for value in held if not value.startswith("{")} | keys
 
     # -- runs --------------------------------------------------------------------------------------------------
 
@@ -207,6 +239,11 @@ class House:
 
         self.until(run, parked)
 
+    def works_on(self, run: Run[Any]) -> list[str]:
+        """Types of the activities of which an attempt is under way."""
+        pending = self.run(run.handle.describe()).raw_description.pending_activities
+        return [item.activity_type.name for item in pending if item.state == STARTED]
+
     def details(self, run: Run[ChangeOutput]) -> str:
         """What Temporal's UI shows of the run as its current details."""
         metadata = self.run(run.handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata))
@@ -232,10 +269,16 @@ def _in_the_clear(value: Any) -> Any:
 
 
 @contextmanager
-def house(address: str, task_queue: str) -> Iterator[House]:
-    """A house without a worker."""
+def house(address: str, task_queue: str = TASK_QUEUE, identity: str | None = None) -> Iterator[House]:
+    """A house without a worker.
+
+    Args:
+        address: of Temporal.
+        task_queue: where its runs go.
+        identity: how Temporal calls client and worker; by process and host if absent.
+    """
     with running() as api:
-        built = House(api, address, task_queue)
+        built = House(api, address, task_queue, identity)
         try:
             yield built
         finally:

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from starters.engine import Run
-from tests.workflows.house import House, small
+from tests.workflows.house import House, keys, small
 from workflows.identity import BLOCKED_STEP, NEEDS_OPERATOR
 from workflows.messages import AbortInput, ChangeOutput, SkipInput
 
@@ -36,12 +36,13 @@ def refusal(home: House, run: Run[ChangeOutput], update: str, *data: object) -> 
 
 def test_it_shows_and_the_rest_goes_on(home: House) -> None:
     """The parked step is in the search attributes and in the details; what does not need it is done meanwhile."""
-    home.fault(NETWORKS, "quota_exceeded")
+    home.fault(NETWORKS, kind="quota_exceeded")
     run = home.begin(small(secrets={"token": {"generate": 32}}, buckets=FILES))
     home.until_parked(run, NETWORK)
 
     states = home.states(run)
     assert states.pop(NETWORK) == "parked"
+    assert states.pop("create gateway_network.main") == "waiting"
     assert set(states.values()) == {"done"}
     assert attributes(home, run) == (True, NETWORK)
     trouble = next(step.trouble for step in home.progress(run).parked)
@@ -58,7 +59,7 @@ def test_it_shows_and_the_rest_goes_on(home: House) -> None:
 def test_retry_after_mending(home: House) -> None:
     """A retry before the cause is gone parks again; one after it succeeds, and nothing is left of the trouble."""
     data = small()
-    home.fault(NETWORKS, "quota_exceeded", count=2)
+    home.fault(NETWORKS, kind="quota_exceeded", count=2)
     run = home.begin(data)
     home.until_parked(run, NETWORK)
     home.run(home.engine.retry(run))
@@ -68,7 +69,7 @@ def test_retry_after_mending(home: House) -> None:
     decided = home.run(home.engine.retry(run))
 
     assert decided.steps == (NETWORK,)
-    assert home.result(run).counts == {"keep": 0, "create": 4}
+    assert home.result(run).counts == {"keep": 0, "create": len(keys(data))}
     assert attributes(home, run) == (False, None)
     assert len(home.resources()["vpc.private_networks"]) == 1
     assert not home.plan(data).changes
@@ -77,23 +78,24 @@ def test_retry_after_mending(home: House) -> None:
 def test_skip(home: House) -> None:
     """A skipped step counts as done; the run succeeds and says so, and the next plan shows what is missing."""
     data = small(secrets={"token": {"generate": 32}})
-    home.fault(NETWORKS, "quota_exceeded")
+    step = "create secret.token"
+    home.fault(SECRETS, kind="quota_exceeded")
     run = home.begin(data)
-    home.until_parked(run, NETWORK)
+    home.until_parked(run, step)
 
-    home.run(home.engine.skip(run, SkipInput(step=NETWORK, reason="another day")))
+    home.run(home.engine.skip(run, SkipInput(step=step, reason="another day")))
 
     output = home.result(run)
-    assert output.skipped == (NETWORK,)
-    assert output.outputs["private_network.core"] == {}
+    assert output.skipped == (step,)
+    assert output.outputs["secret.token"] == {}
     home.mend()
-    assert [change.key for change in home.plan(data).changes] == ["private_network.core"]
+    assert [change.key for change in home.plan(data).changes] == ["secret.token"]
     assert "another day" in home.history(run.handle)
 
 
 def test_who_needs_a_skipped_step_is_told(home: House) -> None:
     """A step that refers to what a skipped one would have made parks too, and says whose output it lacks."""
-    home.fault("POST /vpc/v2/regions/{region}/vpcs", "quota_exceeded")
+    home.fault("POST /vpc/v2/regions/{region}/vpcs", kind="quota_exceeded")
     run = home.begin(small())
     home.until_parked(run, "create vpc.main")
 
@@ -109,7 +111,7 @@ def test_who_needs_a_skipped_step_is_told(home: House) -> None:
 def test_no_seal_over_a_skipped_step(home: House) -> None:
     """The seal vouches for all buckets: with one of them skipped it is not made, so the next plan reads them."""
     data = small(buckets={**FILES, "shop/logs": {}})
-    home.fault("S3 CreateBucket", "quota_exceeded", count=1)
+    home.fault("S3 CreateBucket", kind="quota_exceeded", count=1)
     run = home.begin(data)
     home.until(run, lambda states: "parked" in states.values() and "running" not in states.values())
     step = home.progress(run).parked[0].id
@@ -124,7 +126,7 @@ def test_no_seal_over_a_skipped_step(home: House) -> None:
 
 def test_abort(home: House) -> None:
     """The run fails with the code `aborted` and the reason; steps that had not begun never do."""
-    home.fault("POST /vpc/v2/regions/{region}/vpcs", "quota_exceeded")
+    home.fault("POST /vpc/v2/regions/{region}/vpcs", kind="quota_exceeded")
     run = home.begin(small())
     home.until_parked(run, "create vpc.main")
     home.forget_requests()
@@ -141,14 +143,14 @@ def test_abort(home: House) -> None:
 
 def test_decisions_about_nothing_are_refused(home: House) -> None:
     """Each update is refused while nothing is parked, for a step that is not, and for data that is not its own."""
-    home.fault(NETWORKS, "slow", seconds=1.0, count=1)
+    home.fault(NETWORKS, kind="slow", seconds=1.0, count=1)
     run = home.begin(small())
     home.until(run, lambda states: states.get(NETWORK) == "running")
     for update, data in (("retry", ()), ("skip", ({"step": NETWORK, "reason": "x"},)), ("abort", ({"reason": "x"},))):
         assert refusal(home, run, update, *data) == "no step is parked: there is nothing to decide"
     home.result(run)
 
-    home.fault(NETWORKS, "quota_exceeded")
+    home.fault(NETWORKS, kind="quota_exceeded")
     run = home.begin(small())
     home.until_parked(run, NETWORK)
     assert "'create vpc.main' is not parked; parked: 'create private_network.core'" in refusal(
@@ -166,7 +168,7 @@ def test_several_at_once(home: House) -> None:
     """Steps park side by side; one is skipped while the other stays, and a retry is for all that are left."""
     data = small(secrets={"one": {"generate": 32}, "two": {"generate": 32}, "three": {"generate": 32}})
     steps = [f"create secret.{name}" for name in ("one", "three", "two")]
-    home.fault(SECRETS, "quota_exceeded")
+    home.fault(SECRETS, kind="quota_exceeded")
     run = home.begin(data)
     home.until_parked(run, *steps)
 
@@ -183,7 +185,7 @@ def test_several_at_once(home: House) -> None:
 
 def test_a_cancelled_run_does_not_wait_for_decisions(home: House) -> None:
     """Cancelling a run that waits for an operator ends it, and nobody is asked any more."""
-    home.fault(NETWORKS, "quota_exceeded")
+    home.fault(NETWORKS, kind="quota_exceeded")
     run = home.begin(small())
     home.until_parked(run, NETWORK)
     started = time.monotonic()
