@@ -165,9 +165,11 @@ class BucketPolicyLifecycle(Lifecycle):
     repeatable = True
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
-        """See `Lifecycle`. Under a seal nothing is read of buckets that the file names."""
+        """See `Lifecycle`. Under a seal nothing is read: there are the policies of the file, and no others."""
         name = f"{parent.name}/policy"
-        if scope.sealed and not scope.refresh and name in scope.names:
+        if scope.sealed and not scope.refresh:
+            if name not in scope.names:
+                return []
             return [Observed(kind=self.kind, name=name, id=parent.id, parent_id=parent.id, detailed=False)]
         with s3_errors(f"read policy of bucket {parent.name}"):
             answer = absent_as_none(self.cloud.s3.get_bucket_policy, Bucket=parent.id)

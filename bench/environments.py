@@ -23,6 +23,7 @@ def grown(data: dict[str, Any], *, records: int, queues: int, buckets: int) -> d
     present = sum(len(item.get("records", [])) for item in data["dns"].values())
     for number in range(present, records):
         zone["records"].append({"name": f"r{number:04d}", "type": "A", "values": [f"192.0.2.{number % 250 + 1}"]})
+    data["sqs"]["quota"] = 2 * queues
     for number in range(len(data["sqs"]["queues"]), queues):
         data["sqs"]["queues"][f"grown/q{number:03d}"] = {"visibility_timeout": "5m"}
     for number in range(len(data["buckets"]), buckets):
