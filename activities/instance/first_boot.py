@@ -102,6 +102,9 @@ class ServerPowerLifecycle(_OfServer):
         self.cloud.api(InstanceUtilsV1API).server_action(server_id=server_id, action=ServerAction.POWERON)
         return server_id
 
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """Nothing to do: a server that is adopted while it runs is as declared."""
+
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
         self.cloud.api(InstanceUtilsV1API).server_action(server_id=item.id, action=ServerAction.POWEROFF)
