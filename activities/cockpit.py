@@ -127,7 +127,8 @@ class AlertManagerLifecycle(Lifecycle):
         if not manager.alert_manager_enabled:
             return []
         name = self.cloud.names.alert_manager
-        ours = name in scope.names or any(_is_ours(self.cloud, source) for source in _data_sources(self.cloud))
+        sources = [source for source in _data_sources(self.cloud) if source.origin != DataSourceOrigin.SCALEWAY]
+        ours = name in scope.names or any(_is_ours(self.cloud, source) for source in sources)
         return [
             Observed(
                 kind=self.kind,
@@ -137,6 +138,7 @@ class AlertManagerLifecycle(Lifecycle):
                 outputs={"id": self._id, "url": manager.alert_manager_url},
                 status="enabled",
                 ownership="ours" if ours else "foreign",
+                shared=any(not _is_ours(self.cloud, source) for source in sources),
             )
         ]
 

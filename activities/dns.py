@@ -20,7 +20,7 @@ from scaleway.domain.v2beta1 import (
 
 from activities.cloud import pages
 from activities.lifecycle import Lifecycle, Parent, Scope
-from blueprint.errors import Gone, Refused
+from blueprint.errors import Gone, Refused, StillInUse
 from blueprint.kinds.dns import canonical, quoted, record_name
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
@@ -74,11 +74,13 @@ class DnsZoneLifecycle(Lifecycle):
         """See `Lifecycle`. A domain's root zone cannot be deleted by itself; it goes when Scaleway gives up the domain.
 
         Raises:
+            StillInUse: the domain has sub-zones, which would go with it.
             Refused: the domain is registered at Scaleway, not elsewhere, so that its root zone stays with it.
         """
         if not item.inputs["root"]:
             self.cloud.api(DomainV2Beta1API).delete_dns_zone(dns_zone=item.name, project_id=self.cloud.project_id)
             return
+        self._require_alone(item.name)
         try:
             self.cloud.api(DomainV2Beta1RegistrarAPI).delete_external_domain(domain=item.name)
         except Refused as error:
@@ -87,6 +89,16 @@ class DnsZoneLifecycle(Lifecycle):
                 subject=f"dns_zone.{item.name}",
                 remedy="if the domain is registered at Scaleway its root zone stays with it: skip this step",
             ) from None
+
+    def _require_alone(self, domain: str) -> None:
+        zones = pages(self.cloud.api(DomainV2Beta1API).list_dns_zones, "dns_zones", domain=domain)
+        below = [f"{zone.subdomain}.{zone.domain}" for zone in zones if zone.subdomain]
+        if below:
+            raise StillInUse(
+                f"has zones below it that would go along: {', '.join(below)}",
+                subject=f"dns_zone.{domain}",
+                remedy="delete these first, or skip this step",
+            )
 
 
 class DnsRecordLifecycle(Lifecycle):

@@ -39,8 +39,16 @@ class SqsLifecycle(Lifecycle):
         if info.status != SqsInfoStatus.ENABLED:
             return []
         outputs = {"id": info.project_id, "endpoint": info.sqs_endpoint_url}
-        name = f"{self.cloud.names.stem}-sqs"
-        return [Observed(kind=self.kind, name=name, id=info.project_id, outputs=outputs, status="enabled")]
+        name, shared = f"{self.cloud.names.stem}-sqs", self._is_shared()
+        return [
+            Observed(kind=self.kind, name=name, id=info.project_id, outputs=outputs, status="enabled", shared=shared)
+        ]
+
+    def _is_shared(self) -> bool:
+        """Whether somebody else in the project has credentials: turning SQS off would take his queues along."""
+        fetch = self.cloud.api(MnqV1Beta1SqsAPI).list_sqs_credentials
+        found = pages(fetch, "sqs_credentials", project_id=self.cloud.project_id)
+        return any(not item.name.startswith(f"{self.cloud.names.stem}-") for item in found)
 
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""

@@ -75,7 +75,7 @@ class _Planning:
         for name, items in by_name.items():
             if destroy or name not in keys:
                 for item in items:
-                    if item.ownership == "ours" and item.parent_id not in others:
+                    if item.ownership == "ours" and not item.shared and item.parent_id not in others:
                         self._remove(item, keys.get(name), doubled=len(items) > 1)
         self._hold_what_is_used()
         self._drop_what_dies_with_its_parent()
@@ -100,6 +100,10 @@ class _Planning:
     def _compare(self, resource: Resource, candidates: list[Observed]) -> None:
         parent = self.changes.get(resource.parent)
         if parent and parent.action in ("create", "replace") and KINDS[resource.kind].dies_with_parent:
+            if candidates and self._is_protected(resource.key, resource.kind, candidates[0], resource.protected):
+                why = f"would go with {parent.key}, but it is protected: name it in `allow_destroy` to let it go"
+                self._note(resource, "conflict", candidates[0], why=why)
+                return
             candidates = []
         ours = [item for item in candidates if item.ownership == "ours"]
         if len(ours) > 1 or (not ours and len(candidates) > 1):
@@ -222,24 +226,18 @@ class _Planning:
         return found
 
     def _hold_what_is_used(self) -> None:
-        """What a held object uses cannot go, and what it holds is not to be emptied out of it."""
+        """What a held object uses or is in cannot go, and what it holds is not to be emptied out of it."""
         held = [change for change in self.changes.values() if change.action == "held"]
         while held:
             holder = held.pop()
-            if not holder.observed:
-                continue
             for key, change in self.changes.items():
-                if change.action != "delete" or not change.observed:
-                    continue
-                if change.observed.id in holder.observed.uses:
-                    why = f"used by {holder.key}"
-                elif change.observed.parent_id == holder.observed.id:
-                    why = f"belongs to {holder.key}"
-                else:
-                    continue
-                now_held = change.model_copy(update={"action": "held", "why": why})
-                self.changes[key] = now_held
-                held.append(now_held)
+                why = _why_it_stays(change, holder)
+                if why and change.action == "replace":
+                    why = f"would be replaced ({change.why}), but it is {why}, which stays"
+                    self.changes[key] = change.model_copy(update={"action": "conflict", "why": why})
+                elif why and change.action == "delete":
+                    self.changes[key] = change.model_copy(update={"action": "held", "why": why})
+                    held.append(self.changes[key])
 
     def _drop_what_dies_with_its_parent(self) -> None:
         leaving = {c.observed.id for c in self.changes.values() if c.action == "delete" and c.observed}
@@ -247,6 +245,19 @@ class _Planning:
             dies_along = KINDS[change.kind].dies_with_parent and change.action == "delete"
             if dies_along and change.observed and change.observed.parent_id in leaving:
                 del self.changes[key]
+
+
+def _why_it_stays(change: Change, holder: Change) -> str:
+    """What ties an object to another one that stays; empty if nothing does."""
+    if not change.observed or not holder.observed:
+        return ""
+    if change.observed.id in holder.observed.uses:
+        return f"used by {holder.key}"
+    if change.observed.id == holder.observed.parent_id:
+        return f"around {holder.key}"
+    if change.observed.parent_id == holder.observed.id:
+        return f"in {holder.key}"
+    return ""
 
 
 def _essence(item: Observed) -> Observed:

@@ -83,6 +83,8 @@ class Observed(Model):
     """Ids of the objects that this one holds on to; none of them can be deleted before it."""
     inputs: dict[str, Any] = {}
     """What deleting it needs besides its id and its parent's."""
+    shared: bool = False
+    """Whether another environment in the same project needs it too: it is not removed with this one."""
     detailed: bool = True
     """False if only its existence was looked up: its fields are covered by the seal (see `blueprint.kinds.seal`)."""
 

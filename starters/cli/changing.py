@@ -173,7 +173,7 @@ async def change(
             return Exit.FAILED
         fingerprint = plan.fingerprint()
     run = await _start(session, engine, ChangeInput(request=request, fingerprint=fingerprint), wait=wait)
-    session.stderr.print(f"Started: {run.link}")
+    session.stderr.print(f"Started: {run.link}", soft_wrap=True)
     if detach:
         return Exit.DONE
     session.running = (name, run.link)

@@ -21,8 +21,8 @@ from workflows.messages import ChangeOutput, Progress
 T = TypeVar("T")
 LOOK_EVERY = 0.5
 """Seconds between two looks at a run."""
-SILENT_FOR = 3.0
-"""Seconds of waiting after which somebody is told what is waited for."""
+SILENT_FOR = 10.0
+"""Seconds of waiting after which to ask whether a worker is there at all: one that just started is not yet known."""
 
 
 class RunFailed(EngineError):
