@@ -12,9 +12,6 @@ WINDOW_MEAN_S = 16.0
 WINDOW_MAX_S = 85.0
 """How long permissions flap after a project, key or policy is made: p50 11 s, p90 36 s, max 85 s, and not
 monotonically (Scaleway latencies, section 2). An exponential of this mean has that median and that p90."""
-SHORTEST_WINDOW_S = 1.0
-"""A window that the latency factor leaves shorter than this is none: recorded clients, which met few 403s, wait about
-as long between their calls, so that they would miss it too."""
 
 PERMISSION_PREFIXES = {
     "account": ("Project", "IAMManager", "OrganizationManager"),
@@ -39,10 +36,14 @@ ORGANIZATION_PRODUCTS = ("account", "iam")
 """What `AllProducts...`, which is about the resources of a project, does not open."""
 
 
-def open_window(world: World, document: Document) -> None:
-    """Note on a new document how long the permissions that depend on it will flap."""
+def open_window(world: World, document: Document, shortest: float = 0.0) -> None:
+    """Note on a new document how long the permissions that depend on it will flap.
+
+    Args:
+        shortest: a window that the latency factor leaves shorter than these seconds is none.
+    """
     length = min(world.random.expovariate(1 / WINDOW_MEAN_S), WINDOW_MAX_S) * world.latency
-    document["_flaps_until"] = world.now() + (length if length >= SHORTEST_WINDOW_S else 0.0)
+    document["_flaps_until"] = world.now() + (length if length >= shortest else 0.0)
 
 
 def flaps(world: World, document: Document) -> bool:
