@@ -1,6 +1,6 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
-from bench import crash_sweep, faithful, fault_sweep, noop
+from bench import crash_sweep, faithful, fault_sweep, noop, secrets_search
 
-BENCHES = {bench.NAME: bench for bench in (faithful, noop, fault_sweep, crash_sweep)}
+BENCHES = {bench.NAME: bench for bench in (faithful, noop, fault_sweep, crash_sweep, secrets_search)}
 """Every measurement, by name."""
