@@ -202,7 +202,7 @@ class NotReady(Retryable):
 
 
 def _tree(root: type[EngineError]) -> dict[str, type[EngineError]]:
-    found = {root.code: root}
+    found = {root.code: root} if "code" in vars(root) else {}
     for child in root.__subclasses__():
         found.update(_tree(child))
     return found
