@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import threading
 
-from activities import buckets, cockpit, dns, gateway, iam, instance, lb, rdb, redis, schedules, seal, secret, sqs, vpc
 from activities.cloud import Cloud
+from activities.kinds import (
+    buckets,
+    cockpit,
+    dns,
+    gateway,
+    iam,
+    instance,
+    lb,
+    rdb,
+    redis,
+    schedules,
+    seal,
+    secret,
+    sqs,
+    vpc,
+)
 from activities.lifecycle import Lifecycle
 from activities.settings import ScalewaySettings
 from activities.temporal_client import TemporalBridge

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
-from activities.cockpit import (
+from activities.kinds.cockpit import (
     AlertManagerLifecycle,
     CockpitTokenLifecycle,
     ContactPointLifecycle,
     DataSourceLifecycle,
 )
+from activities.kinds.secret import SecretLifecycle
 from activities.lifecycle import EVERYTHING, NO_PARENT, Parent, Scope
-from activities.secret import SecretLifecycle
 from blueprint.errors import Gone, Unavailable
 from blueprint.resource import Resource
 from tests.activities.conftest import Control, declared, differences

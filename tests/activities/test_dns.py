@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
-from activities.dns import DnsRecordLifecycle, DnsZoneLifecycle
+from activities.kinds.dns import DnsRecordLifecycle, DnsZoneLifecycle
 from activities.lifecycle import EVERYTHING, NO_PARENT, Parent, Scope
 from blueprint.errors import Gone, Refused, Unavailable
 from blueprint.resource import Observed, Resource

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
-from activities.gateway import GatewayBastionLifecycle
+from activities.kinds.gateway import GatewayBastionLifecycle
 from blueprint.errors import Busy, NotReady, Refused
 from tests.activities.conftest import Control
 from tests.activities.site import Site, persistently, with_ids

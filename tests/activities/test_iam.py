@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
-from activities.iam import ApiKeyLifecycle, ApplicationLifecycle, PolicyLifecycle, SshKeyLifecycle
+from activities.kinds.iam import ApiKeyLifecycle, ApplicationLifecycle, PolicyLifecycle, SshKeyLifecycle
+from activities.kinds.secret import SecretLifecycle
 from activities.lifecycle import EVERYTHING, NO_PARENT, Lifecycle, Scope
-from activities.secret import SecretLifecycle
 from blueprint.errors import Gone, Unavailable
 from blueprint.resource import Observed, Resource, secret
 from tests.activities.conftest import Control, declared, differences, resolved

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
+from activities.kinds.rdb import InstanceLifecycle, SettingsLifecycle
+from activities.kinds.rdb_contents import DatabaseLifecycle, PrivilegeLifecycle, UserLifecycle
+from activities.kinds.secret import SecretLifecycle
 from activities.lifecycle import NO_PARENT, Lifecycle, Parent, Scope
-from activities.rdb import InstanceLifecycle, SettingsLifecycle
-from activities.rdb_contents import DatabaseLifecycle, PrivilegeLifecycle, UserLifecycle
-from activities.secret import SecretLifecycle
 from blueprint.errors import Busy, Gone, NotReady, Refused, Unavailable
 from blueprint.resource import Observed, Resource
 from tests.activities.conftest import Control, declared, differences, resolved

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
+from activities.kinds.redis import ClusterLifecycle
+from activities.kinds.secret import SecretLifecycle
 from activities.lifecycle import EVERYTHING, NO_PARENT
-from activities.redis import ClusterLifecycle
-from activities.secret import SecretLifecycle
 from blueprint.errors import Gone, NotReady, Unavailable
 from blueprint.resource import Observed, Resource
 from tests.activities.conftest import Control, declared, differences, resolved

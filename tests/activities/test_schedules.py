@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleSpec, ScheduleUpdate
 
+from activities.kinds.schedules import ScheduleLifecycle
 from activities.lifecycle import EVERYTHING, NO_PARENT
-from activities.schedules import ScheduleLifecycle
 from activities.temporal_client import TemporalBridge
 from blueprint.contract import Target
 from blueprint.environment import parse

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
+from activities.kinds.secret import SecretLifecycle, generate
 from activities.lifecycle import EVERYTHING, NO_PARENT
-from activities.secret import SecretLifecycle, generate
 from activities.secret_store import KEPT_VERSIONS
 from blueprint.errors import SecretMissing, Unavailable
 from blueprint.resource import Observed, Resource, secret

@@ -18,7 +18,7 @@ from scaleway.instance.v1 import (
 )
 
 from activities.cloud import pages
-from activities.instance.answers import present
+from activities.kinds.instance.answers import present
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource

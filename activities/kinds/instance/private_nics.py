@@ -10,9 +10,9 @@ from scaleway.instance.v1 import InstanceV1API, PrivateNIC, Server
 from scaleway.ipam.v1 import IpamV1API, ResourceType
 
 from activities.cloud import pages
-from activities.instance.answers import list_servers, present
+from activities.kinds.instance.answers import list_servers, present
+from activities.kinds.network_names import network_names
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.network_names import network_names
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 

@@ -16,7 +16,7 @@ from scaleway.ipam.v1 import IpamV1API, ResourceType
 from scaleway.lb.v1 import Backend, HealthCheck, HealthCheckHttpConfig
 
 from activities.cloud import pages
-from activities.lb.settling import LbChild
+from activities.kinds.lb.settling import LbChild
 from activities.lifecycle import Parent, Scope
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource

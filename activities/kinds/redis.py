@@ -15,8 +15,8 @@ from scaleway.redis.v1 import (
 )
 
 from activities.cloud import pages
+from activities.kinds.one_write import Write, write_next
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.one_write import Write, write_next
 from blueprint.errors import NotReady
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.kinds.redis import SMALLEST_CLUSTER

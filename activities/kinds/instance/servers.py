@@ -17,7 +17,7 @@ from scaleway.instance.v1.custom_api import InstanceUtilsV1API
 from scaleway.marketplace.v2 import LocalImageType, MarketplaceV2API
 
 from activities.cloud import pages
-from activities.instance.answers import get_server, list_servers, present
+from activities.kinds.instance.answers import get_server, list_servers, present
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.secret_store import mark_of
 from blueprint.errors import Busy, Gone, Refused

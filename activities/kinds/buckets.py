@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from scaleway.iam.v1alpha1 import IamV1Alpha1API
 
 from activities.boundary import attempt_may_have_happened
-from activities.bucket_settings import cors_shown, cors_wanted, lifecycle_shown, lifecycle_wanted
+from activities.kinds.bucket_settings import cors_shown, cors_wanted, lifecycle_shown, lifecycle_wanted
+from activities.kinds.seal import break_seal
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.s3_errors import absent_as_none, s3_errors
-from activities.seal import break_seal
 from blueprint.errors import Gone, NotOurs, Refused
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource

@@ -13,9 +13,9 @@ from scaleway.iam.v1alpha1 import IamV1Alpha1API
 from scaleway.vpcgw.v2 import IP, Gateway, GatewayNetwork, VpcgwV2API
 
 from activities.cloud import pages
+from activities.kinds.network_names import network_names
+from activities.kinds.one_write import Write, write_next
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.network_names import network_names
-from activities.one_write import Write, write_next
 from activities.secret_store import mark_of, with_mark
 from blueprint.errors import Busy, Gone, NotReady, Refused
 from blueprint.plan import Difference

@@ -9,9 +9,9 @@ from scaleway.lb.v1 import Ip, Lb, LbV1ZonedAPI
 from scaleway.lb.v1.types import PrivateNetwork, SSLCompatibilityLevel
 
 from activities.cloud import pages
-from activities.lb.settling import LbChild, state_of, state_of_lb
+from activities.kinds.lb.settling import LbChild, state_of, state_of_lb
+from activities.kinds.network_names import network_names
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.network_names import network_names
 from blueprint.errors import Gone
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource

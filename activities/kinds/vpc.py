@@ -10,8 +10,8 @@ from scaleway.vpc.v2 import VPC, PrivateNetwork, VpcV2API
 from scaleway.vpc.v2.types import AclRule, AclRuleProtocol, Action
 
 from activities.cloud import pages
+from activities.kinds.seal import is_seal
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.seal import is_seal
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 

@@ -8,7 +8,7 @@ from scaleway.lb.v1 import Certificate
 from scaleway.lb.v1.types import CreateCertificateRequestLetsencryptConfig
 
 from activities.cloud import pages
-from activities.lb.settling import LbChild, state_of
+from activities.kinds.lb.settling import LbChild, state_of
 from activities.lifecycle import Parent, Scope
 from blueprint.errors import Gone, StillInUse
 from blueprint.resource import Observed, Resource

@@ -8,7 +8,7 @@ from typing import Any
 from scaleway.lb.v1 import Acl, AclAction, AclActionRedirect, AclMatch, Frontend
 
 from activities.cloud import pages
-from activities.lb.settling import LbChild
+from activities.kinds.lb.settling import LbChild
 from activities.lifecycle import Parent, Scope
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource

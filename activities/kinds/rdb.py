@@ -20,9 +20,9 @@ from scaleway.rdb.v1 import (
 )
 
 from activities.cloud import pages
+from activities.kinds.one_write import Write, write_next
+from activities.kinds.rdb_contents import DatabaseLifecycle, PrivilegeLifecycle, UserLifecycle
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.one_write import Write, write_next
-from activities.rdb_contents import DatabaseLifecycle, PrivilegeLifecycle, UserLifecycle
 from activities.secret_store import mark_of, with_mark
 from blueprint.errors import NotReady
 from blueprint.kinds.rdb import IN_SECRET_MANAGER

@@ -15,7 +15,7 @@ from scaleway.instance.v1 import InstanceV1API, Server
 from scaleway.instance.v1 import Volume as LocalVolume
 
 from activities.cloud import pages
-from activities.instance.answers import get_server, list_servers, present
+from activities.kinds.instance.answers import get_server, list_servers, present
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.errors import Gone
 from blueprint.kinds.instance import NETWORK_VOLUME

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from scaleway.instance.v1 import Server, ServerAction
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API
 
-from activities.instance.answers import get_server, list_servers
+from activities.kinds.instance.answers import get_server, list_servers
 from activities.lifecycle import Lifecycle, Parent, Scope
 from blueprint.errors import Gone
 from blueprint.kinds.instance import digest

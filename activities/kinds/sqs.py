@@ -10,9 +10,9 @@ from scaleway.mnq.v1beta1 import MnqV1Beta1SqsAPI, SqsCredentials, SqsPermission
 from scaleway.mnq.v1beta1.types import SqsInfoStatus
 
 from activities.cloud import pages
+from activities.kinds.seal import break_seal
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.s3_errors import s3_errors
-from activities.seal import break_seal
 from blueprint.errors import SecretMissing
 from blueprint.names import ENGINE_CREDENTIALS
 from blueprint.plan import Difference
