@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+import traceback
 from datetime import timedelta
 from typing import Any
 
@@ -19,8 +20,6 @@ from blueprint.errors import EngineError, NotReady
 HEARTBEAT_SECONDS = 1.0
 """Between two signs of life; with the time-out of a few seconds, a killed worker's step is taken over soon."""
 
-_BENIGN = ApplicationErrorCategory.BENIGN
-"""An expected answer: counted neither as an error in metrics nor as a warning in logs."""
 
 _LOOKS = (contract.PLAN.name, contract.INVENTORY.name)
 _PATIENCE_OF_A_LOOK = 15.0
@@ -28,6 +27,8 @@ _PATIENCE_OF_A_LOOK = 15.0
 
 _MOST_DOUBLINGS = 16
 """Of a pause: far above every longest pause, and far below what a float can hold."""
+
+_FEWEST_ATTEMPTS = 4
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,18 @@ class _Inbound(ActivityInboundInterceptor):
             raise _as_failure(error, secrets, self._pace) from None
         except Exception as error:
             # Anything may stand in the text of an unforeseen error, a password too: it goes to no history.
-            log.exception("activity %s failed unexpectedly", activity.info().activity_type)
+            trace = _without(secrets, traceback.format_exc())
+            log.error("activity %s failed unexpectedly: %s", activity.info().activity_type, trace)
             text = f"{type(error).__name__} in {activity.info().activity_type}; the worker's log has the details"
             raise ApplicationError(text, type="unexpected", non_retryable=True) from None
         finally:
             stop.set()
+
+
+def _without(secrets: set[str], text: str) -> str:
+    for value in secrets:
+        text = text.replace(value, "[secret]")
+    return text
 
 
 def _beat_until_stopped() -> threading.Event:
@@ -96,10 +104,10 @@ def _as_failure(error: EngineError, secrets: set[str], pace: float) -> Applicati
     pause = min(error.pause * 2**doublings, error.longest_pause) * pace
     if isinstance(error, NotReady) and error.next_pause is not None:
         pause = error.next_pause
-    exhausted = waited > min(error.patience, _PATIENCE_OF_A_LOOK if info.activity_type in _LOOKS else error.patience)
-    text = str(error)
-    for value in secrets:
-        text = text.replace(value, "[secret]")
+    patience = min(error.patience, _PATIENCE_OF_A_LOOK) if info.activity_type in _LOOKS else error.patience
+    # A few attempts in any case: the time may have passed while no worker was there.
+    exhausted = waited > patience and info.attempt >= _FEWEST_ATTEMPTS
+    text = _without(secrets, str(error))
     if error.retryable and exhausted:
         text += f" (for {waited:.0f} s)"
     return ApplicationError(
@@ -108,7 +116,5 @@ def _as_failure(error: EngineError, secrets: set[str], pace: float) -> Applicati
         type=error.code,
         non_retryable=exhausted or not error.retryable,
         next_retry_delay=timedelta(seconds=pause),
-        category=ApplicationErrorCategory.BENIGN
-        if isinstance(error, NotReady)
-        else ApplicationErrorCategory.UNSPECIFIED,
+        category=ApplicationErrorCategory.BENIGN if error.expected else ApplicationErrorCategory.UNSPECIFIED,
     )

@@ -37,6 +37,8 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
     """
     body = body or {}
     text = f"{call}: {status} {_message(body)}".rstrip()
+    if body.get("type") == "out_of_stock":
+        return OutOfStock(text, remedy="choose another type or zone in the environment file")
     match status:
         case 401:
             return Unauthenticated(
@@ -50,7 +52,7 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
             return Gone(text)
         case 409:
             return _conflict(body, text)
-        case _ if status >= 500 and status != 501:
+        case _ if status >= 500 and status != 501 and body.get("type") != "out_of_stock":
             return Unavailable(text)
     return _refusal(body, text)
 
@@ -64,8 +66,6 @@ def _refusal(body: Mapping[str, Any], text: str) -> EngineError:
         return Busy(text)
     if body.get("precondition") == "resource_not_usable" or body.get("type") == "transient_state":
         return Busy(text)
-    if body.get("type") == "out_of_stock":
-        return OutOfStock(text, remedy="choose another type or zone in the environment file")
     if _says_not_found(body):
         return Gone(text)
     return Refused(text, remedy="mend the environment file or the object, then retry")
@@ -74,7 +74,10 @@ def _refusal(body: Mapping[str, Any], text: str) -> EngineError:
 def _message(body: Mapping[str, Any]) -> str:
     """The body's own words, with the arguments at fault but never their values."""
     parts = [str(body.get("message") or ""), str(body.get("help_message") or "")]
-    for detail in body.get("details") or []:
+    details = body.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if not isinstance(detail, Mapping):
+            continue
         if "argument_name" in detail:
             parts.append(f"{detail['argument_name']}: {detail.get('help_message') or detail.get('reason')}")
         elif "quota" in detail:
@@ -83,8 +86,9 @@ def _message(body: Mapping[str, Any]) -> str:
             parts.append(f"{detail.get('action')} {detail.get('resource')}")
         elif "field" in detail:
             parts.append(f"{detail['field']}: {detail.get('message')}")
-    for name, reasons in (body.get("fields") or {}).items():
-        parts.append(f"{name}: {reasons}")
+    fields = body.get("fields")
+    if isinstance(fields, Mapping):
+        parts += [f"{name}: {reasons}" for name, reasons in fields.items()]
     if body.get("current_state"):
         parts.append(f"({body.get('resource')} is {body['current_state']})")
     return "; ".join(part for part in parts if part)
@@ -118,4 +122,6 @@ def _conflict(body: Mapping[str, Any], text: str) -> EngineError:
         return Refused(text, remedy="the object is in a state that it does not leave by itself: mend it at Scaleway")
     if body.get("type") == "already_exists":
         return Refused(text, remedy="an object of this name exists elsewhere in the organization; rename one")
+    if str(body.get("message", "")).endswith("objects depend on it"):
+        return StillInUse(text, remedy="remove what depends on it in the database, then retry")
     return Busy(text)

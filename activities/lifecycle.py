@@ -93,9 +93,11 @@ class Lifecycle(ABC):
     def create(self, resource: Resource) -> str:
         """Make it and return its id. `inputs["parent_id"]` is the parent's id. Called once it was not found."""
 
-    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
-        """Make the object match the resource. Repeating it does no harm. Objects with tags get ours."""
-        raise NotImplementedError(f"{self.kind} has no field that can be updated")
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:  # noqa: B027
+        """Make the object match the resource. Repeating it does no harm. Objects with tags get ours.
+
+        For a kind of which nothing can be changed there is nothing to do: such an object is ours by its parent.
+        """
 
     @abstractmethod
     def delete(self, item: Observed) -> None:

@@ -64,7 +64,7 @@ class SturdyTransport(API):
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
             )
-        except requests.ConnectionError as error:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise Unavailable(
                 f"{call}: no answer from {self.client.api_url} ({type(error).__name__})",
                 remedy="check SCW_API_URL and the network",

@@ -44,6 +44,8 @@ class EngineError(Exception):
     """Stable; programs and searches may rely on it."""
     retryable: ClassVar[bool] = False
     """Whether the same call can succeed later without anybody's help."""
+    expected: ClassVar[bool] = False
+    """Whether it is part of the normal course: retried without a line in the worker's log."""
     patience: ClassVar[float] = 0.0
     """Seconds after the first attempt during which retrying makes sense."""
     pause: ClassVar[float] = 1.0
@@ -164,6 +166,7 @@ class Busy(Retryable):
     """409 transient_state, or two writes that met: the object settles by itself."""
 
     code = "busy"
+    expected = True
     patience = 3600.0
     longest_pause = 5.0
 
@@ -172,6 +175,7 @@ class StillInUse(Retryable):
     """412 resource_still_in_use: what held the object needs up to a minute to let go."""
 
     code = "still_in_use"
+    expected = True
     patience = 180.0
     longest_pause = 3.0
 
@@ -196,6 +200,7 @@ class NotReady(Retryable):
     """The object is still on its way: what a poll expects to hear, not a failure."""
 
     code = "not_ready"
+    expected = True
     patience = 3600.0
     next_pause: float | None = None
     """Seconds before the next look, if the poll has an opinion."""
