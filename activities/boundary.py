@@ -20,7 +20,6 @@ from blueprint.errors import EngineError, NotReady
 HEARTBEAT_SECONDS = 1.0
 """Between two signs of life; with the time-out of a few seconds, a killed worker's step is taken over soon."""
 
-
 _LOOKS = (contract.PLAN.name, contract.INVENTORY.name)
 _PATIENCE_OF_A_LOOK = 15.0
 """Seconds: somebody waits in front of a terminal, and a look can be repeated without harm."""
@@ -71,7 +70,7 @@ class _Inbound(ActivityInboundInterceptor):
 
 
 def _without(secrets: set[str], text: str) -> str:
-    for value in secrets:
+    for value in sorted(secrets, key=len, reverse=True):
         text = text.replace(value, "[secret]")
     return text
 
@@ -112,7 +111,7 @@ def _as_failure(error: EngineError, secrets: set[str], pace: float) -> Applicati
         text += f" (for {waited:.0f} s)"
     return ApplicationError(
         text,
-        {"code": error.code, "subject": error.subject, "remedy": error.remedy},
+        {"code": error.code, "subject": error.subject, "remedy": _without(secrets, error.remedy)},
         type=error.code,
         non_retryable=exhausted or not error.retryable,
         next_retry_delay=timedelta(seconds=pause),

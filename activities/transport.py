@@ -16,7 +16,7 @@ from scaleway_core.api import API, Body
 from scaleway_core.client import Client
 
 from activities.classify import classify
-from blueprint.errors import Unavailable
+from blueprint.errors import Refused, Unavailable
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 40.0
@@ -71,6 +71,11 @@ class SturdyTransport(API):
             ) from None
         except requests.Timeout:
             raise Unavailable(f"{call}: no answer within {READ_SECONDS:.0f} s") from None
+        if _is_of_another_server(response):
+            raise Refused(
+                f"{call}: {response.status_code} from {self.client.api_url}, but not as Scaleway's API answers",
+                remedy="check SCW_API_URL",
+            )
         if response.status_code >= 400:
             raise classify(response.status_code, _json_of(response), call)
         total = response.headers.get("X-Total-Count")
@@ -91,6 +96,12 @@ def _each(values: Any) -> list[Any]:
 
 def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_of_another_server(response: requests.Response) -> bool:
+    """Redirects and web pages: a mistyped address. Its 404 must not be taken for an object that is gone."""
+    is_page = response.headers.get("Content-Type", "").startswith("text/html")
+    return 300 <= response.status_code < 400 or (is_page and response.status_code < 500)
 
 
 def _json_of(response: requests.Response) -> Mapping[str, Any] | None:
