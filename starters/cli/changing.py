@@ -15,7 +15,7 @@ from starters.cli.reading import adopt_option, destroy_option, refresh_option
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.watch import LOOK_EVERY, follow, patiently
 from starters.engine import AnotherChangeRuns, Engine, Run
-from starters.render.plan_text import plan_text
+from starters.render.plan_text import counted, plan_text
 from workflows.messages import ChangeInput, ChangeOutput
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Not enough in production.")
@@ -222,8 +222,7 @@ def _show_output(session: Session, output: ChangeOutput) -> None:
     if session.is_json:
         session.print_json(output.model_dump(mode="json"))
         return
-    done = ", ".join(f"{count} {action}" for action, count in output.counts.items() if count)
-    session.console.print(f"Done: {done}.")
+    session.console.print("Done:", counted(output.counts, done=True))
     for step in output.skipped:
         session.console.print(f"Skipped by an operator: {step}")
     for key in output.held:

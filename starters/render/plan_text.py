@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -24,6 +24,19 @@ SIGNS: dict[Action, tuple[str, str]] = {
     "conflict": ("!", "bold red"),
 }
 """Sign and style of each action."""
+
+_COUNTED = {
+    "keep": ("kept", "kept"),
+    "create": ("to create", "created"),
+    "update": ("to update", "updated"),
+    "replace": ("to replace", "replaced"),
+    "delete": ("to delete", "deleted"),
+    "adopt": ("to adopt", "adopted"),
+    "await": ("to wait for", "waited for"),
+    "held": ("held by protection", "held by protection"),
+    "conflict": ("in conflict", "in conflict"),
+}
+"""What a number of objects is followed by, before and after, in the order in which they are told."""
 
 LONGEST_VALUE = 200
 """Characters after which a value is cut in a terminal; `--output json` has it whole."""
@@ -48,11 +61,25 @@ def summary_line(plan: Plan) -> Text:
         )
         return Text(nothing, style="green")
     line = Text("Plan: ")
-    for index, (action, count) in enumerate((a, n) for a, n in plan.counts().items() if n):
-        line.append(", " if index else "")
-        line.append(f"{count} to {action}", style=SIGNS[action][1] if action in SIGNS else "")
+    line.append_text(counted(plan.counts(), done=False))
     line.append(f". Fingerprint {plan.fingerprint()}.")
     return line
+
+
+def counted(counts: Mapping[str, int], *, done: bool) -> Text:
+    """How many of what: "85 kept, 7 to create, 1 held by protection".
+
+    Args:
+        counts: of `Plan.counts`.
+        done: whether it has happened: "7 created".
+    """
+    styles = {"keep": ""} | {action: style for action, (_, style) in SIGNS.items()}
+    told = [
+        Text(f"{counts[action]} {words[done]}", styles[action])
+        for action, words in _COUNTED.items()
+        if counts.get(action)
+    ]
+    return Text(", ").join(told)
 
 
 def _change(change: Change) -> list[Text]:
