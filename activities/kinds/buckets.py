@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from scaleway.iam.v1alpha1 import IamV1Alpha1API
 
+from activities.boto_errors import absent_as_none, boto_errors
 from activities.boundary import attempt_may_have_happened
 from activities.kinds.bucket_settings import cors_shown, cors_wanted, lifecycle_shown, lifecycle_wanted
 from activities.kinds.seal import break_seal
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.s3_errors import absent_as_none, s3_errors
 from blueprint.errors import Gone, NotOurs, Refused
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
@@ -50,7 +50,7 @@ class BucketLifecycle(Lifecycle):
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`. Under a seal, of the buckets that the file names nothing but the name is read."""
-        with s3_errors("list buckets"):
+        with boto_errors("list buckets"):
             names = [bucket["Name"] for bucket in self.cloud.s3.list_buckets()["Buckets"]]
         vouched = scope.names if scope.sealed and not scope.refresh else frozenset()
         sealed = [self._sealed(name) for name in names if name in vouched]
@@ -70,7 +70,7 @@ class BucketLifecycle(Lifecycle):
         break_seal(self.cloud, "buckets")
         tags = self._tags_of(resource.name)
         if tags is None:
-            with s3_errors(f"create bucket {resource.name}"):
+            with boto_errors(f"create bucket {resource.name}"):
                 self.cloud.s3.create_bucket(Bucket=resource.name)
         elif not self.is_ours(tags) and (tags or not attempt_may_have_happened()):
             raise NotOurs(
@@ -89,13 +89,13 @@ class BucketLifecycle(Lifecycle):
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`. A bucket that holds objects is refused by the API, and that is as it should be."""
         break_seal(self.cloud, "buckets")
-        with s3_errors(f"delete bucket {item.name}"):
+        with boto_errors(f"delete bucket {item.name}"):
             self.cloud.s3.delete_bucket(Bucket=item.name)
 
     def _write(self, resource: Resource) -> None:
         """Everything that is set on a bucket. Tags come first: they make it ours."""
         s3, name, fields = self.cloud.s3, resource.name, resource.fields
-        with s3_errors(f"set up bucket {name}"):
+        with boto_errors(f"set up bucket {name}"):
             s3.put_bucket_tagging(
                 Bucket=name, Tagging={"TagSet": [{"Key": tag, "Value": ""} for tag in self.tags(resource)]}
             )
@@ -126,7 +126,7 @@ class BucketLifecycle(Lifecycle):
     def _tags_of(self, name: str) -> builtins.list[str] | None:
         """The tags of a bucket; None if there is no such bucket."""
         try:
-            with s3_errors(f"read bucket {name}"):
+            with boto_errors(f"read bucket {name}"):
                 tagging = absent_as_none(self.cloud.s3.get_bucket_tagging, Bucket=name)
         except Gone:
             return None
@@ -134,7 +134,7 @@ class BucketLifecycle(Lifecycle):
 
     def _read(self, name: str) -> Observed:
         s3 = self.cloud.s3
-        with s3_errors(f"read bucket {name}"):
+        with boto_errors(f"read bucket {name}"):
             versioning = s3.get_bucket_versioning(Bucket=name)
             tagging = absent_as_none(s3.get_bucket_tagging, Bucket=name)
             lifecycle = absent_as_none(s3.get_bucket_lifecycle_configuration, Bucket=name)
@@ -171,7 +171,7 @@ class BucketPolicyLifecycle(Lifecycle):
             if name not in scope.names:
                 return []
             return [Observed(kind=self.kind, name=name, id=parent.id, parent_id=parent.id, detailed=False)]
-        with s3_errors(f"read policy of bucket {parent.name}"):
+        with boto_errors(f"read policy of bucket {parent.name}"):
             answer = absent_as_none(self.cloud.s3.get_bucket_policy, Bucket=parent.id)
         if answer is None:
             return []
@@ -198,7 +198,7 @@ class BucketPolicyLifecycle(Lifecycle):
                 ],
             ],
         }
-        with s3_errors(f"set policy of bucket {bucket}"):
+        with boto_errors(f"set policy of bucket {bucket}"):
             self.cloud.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
         return bucket
 
@@ -209,7 +209,7 @@ class BucketPolicyLifecycle(Lifecycle):
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
         break_seal(self.cloud, "buckets")
-        with s3_errors(f"delete policy of bucket {item.id}"):
+        with boto_errors(f"delete policy of bucket {item.id}"):
             self.cloud.s3.delete_bucket_policy(Bucket=item.id)
 
     def _own_principal(self) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from scaleway.mnq.v1beta1 import MnqV1Beta1SqsAPI, SqsCredentials, SqsPermissions
 from scaleway.mnq.v1beta1.types import SqsInfoStatus
 
+from activities.boto_errors import boto_errors
 from activities.cloud import pages
 from activities.kinds.seal import break_seal
 from activities.lifecycle import Lifecycle, Parent, Scope
-from activities.s3_errors import s3_errors
 from blueprint.errors import SecretMissing
 from blueprint.names import ENGINE_CREDENTIALS
 from blueprint.plan import Difference
@@ -133,7 +133,7 @@ class QueueLifecycle(Lifecycle):
             sqs = self._client()
         except SecretMissing:
             return []
-        with s3_errors("list queues"):
+        with boto_errors("list queues"):
             urls = sqs.list_queues().get("QueueUrls", [])
         found = []
         for url in urls:
@@ -148,7 +148,7 @@ class QueueLifecycle(Lifecycle):
     def read(self, item: Observed) -> Observed:
         """See `Lifecycle`."""
         sqs, own = self._client(), item.name.rsplit("/", 1)[1]
-        with s3_errors(f"read queue {own}"):
+        with boto_errors(f"read queue {own}"):
             url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
         return self._observed(item.name, url, item.parent_id, self._attributes(sqs, url))
 
@@ -157,7 +157,7 @@ class QueueLifecycle(Lifecycle):
         break_seal(self.cloud, "queues")
         own = resource.name.rsplit("/", 1)[1]
         sqs = self._client()
-        with s3_errors(f"create queue {own}"):
+        with boto_errors(f"create queue {own}"):
             try:
                 url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
             except sqs.exceptions.QueueDoesNotExist:
@@ -176,7 +176,7 @@ class QueueLifecycle(Lifecycle):
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
         break_seal(self.cloud, "queues")
-        with s3_errors(f"delete queue {item.name}"):
+        with boto_errors(f"delete queue {item.name}"):
             self._client().delete_queue(QueueUrl=item.id)
 
     def _client(self) -> SQSClient:
@@ -192,7 +192,7 @@ class QueueLifecycle(Lifecycle):
         return self.cloud.sqs(endpoint, keys["access_key"], keys["secret_key"])
 
     def _attributes(self, sqs: SQSClient, url: str) -> Mapping[QueueAttributeNameType, str]:
-        with s3_errors(f"read queue {url}"):
+        with boto_errors(f"read queue {url}"):
             return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
 
     def _observed(

@@ -24,7 +24,7 @@ _GONE = ("NoSuchBucket", "NoSuchKey", "QueueDoesNotExist", "NonExistentQueue", "
 
 
 @contextmanager
-def s3_errors(call: str) -> Iterator[None]:
+def boto_errors(call: str) -> Iterator[None]:
     """Raise what happens inside as an `EngineError`.
 
     Args:
