@@ -231,6 +231,18 @@ def test_what_dies_with_its_parent_needs_no_step() -> None:
     }
 
 
+def test_a_part_with_the_id_of_the_whole_is_removed() -> None:
+    """A bastion shares its gateway's id: it does not go along with itself, but with the gateway."""
+    gateway = Resource(key="gateway.main", kind="gateway", name="gw")
+    whole = seen(gateway, "1")
+    bastion = Observed(kind="gateway_bastion", name="gw/bastion", id="1", parent_id="1")
+    assert actions(plan([gateway], [whole, bastion])) == {
+        "gateway.main": "keep",
+        "gateway_bastion.gw/bastion": "delete",
+    }
+    assert actions(plan([], [whole, bastion])) == {"gateway.gw": "delete"}
+
+
 def test_what_is_under_a_replaced_parent() -> None:
     """What dies with it is made again; what does not is replaced with it."""
     attached = Resource(key="lb_private_network.main", kind="lb_private_network", name="lb/pn", parent="lb.main")
