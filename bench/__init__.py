@@ -1,6 +1,8 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
-from bench import crash_sweep, faithful, fault_sweep, noop, scale, secrets_search
+from bench import crash_sweep, critical_path, faithful, fault_sweep, noop, scale, secrets_search
 
-BENCHES = {bench.NAME: bench for bench in (faithful, noop, fault_sweep, crash_sweep, secrets_search, scale)}
+BENCHES = {
+    bench.NAME: bench for bench in (faithful, noop, critical_path, fault_sweep, crash_sweep, secrets_search, scale)
+}
 """Every measurement, by name."""

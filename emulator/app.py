@@ -154,6 +154,7 @@ class Emulator:
         except Exception:
             traceback.print_exc()
             reply = Reply({"message": "Internal error"}, 500)
+        changed, settles = self.world.set_in_motion() if mutating else ((), 0.0)
         self._save()
         self.log.record(
             at=self.world.timestamp(),
@@ -164,6 +165,8 @@ class Emulator:
             duration_ms=(time.perf_counter() - started) * 1000,
             mutating=mutating,
             fault=fault.kind if fault else None,
+            changed=changed,
+            settles_ms=settles * 1000,
         )
         return respond(reply) if reply else cut(request)
 

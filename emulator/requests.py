@@ -22,6 +22,8 @@ class Entry:
         duration_ms: from the last byte of the request to the first of the answer.
         mutating: the operation changes something when it succeeds.
         fault: the kind of the fault that struck, if one did.
+        changed: ids of the objects that it changed, or set in motion.
+        settles_ms: how long what it set in motion takes to come to rest, at the latency in force.
     """
 
     number: int
@@ -33,6 +35,8 @@ class Entry:
     duration_ms: float
     mutating: bool
     fault: str | None
+    changed: tuple[str, ...] = ()
+    settles_ms: float = 0.0
 
 
 class RequestLog:
@@ -59,13 +63,27 @@ class RequestLog:
         duration_ms: float,
         mutating: bool,
         fault: str | None = None,
+        changed: tuple[str, ...] = (),
+        settles_ms: float = 0.0,
     ) -> None:
         """Add one request."""
         self.total += 1
         self.mutating += mutating
         self.counts[operation] += 1
         self.entries.append(
-            Entry(self.total, at, operation, method, path, status, round(duration_ms, 2), mutating, fault)
+            Entry(
+                self.total,
+                at,
+                operation,
+                method,
+                path,
+                status,
+                round(duration_ms, 2),
+                mutating,
+                fault,
+                changed,
+                round(settles_ms, 2),
+            )
         )
 
     def show(self, last: int = 100) -> Document:

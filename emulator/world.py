@@ -159,6 +159,13 @@ class World:
         for due_id in sorted(self._noted.get((table, key), ())):
             self.remove("_due", due_id)
 
+    def set_in_motion(self) -> tuple[tuple[str, ...], float]:
+        """What the current request has changed: ids of objects, and the seconds until the last one comes to rest."""
+        due = [self.tables["_due"][key] for table, key in self.changed if table == "_due" and self.find("_due", key)]
+        ids = dict.fromkeys(key for table, key in self.changed if not table.startswith("_"))
+        ids.update(dict.fromkeys(str(item["key"]) for item in due))
+        return tuple(ids), max((item["at"] - self.now() for item in due), default=0.0)
+
     def settle(self) -> None:
         """Carry out every transition whose time has come. Called before each request is handled."""
         now = self.now()
