@@ -12,8 +12,12 @@ from scaleway.vpc.v2.types import AclRule, AclRuleProtocol, Action
 from activities.cloud import pages
 from activities.kinds.seal import is_seal
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
+from blueprint.kinds.vpc import LAST_PORT
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
+
+_ALL_PORTS = ([0, 0], [0, LAST_PORT], [1, LAST_PORT])
+"""How a rule says that any port will do."""
 
 
 class VpcLifecycle(Lifecycle):
@@ -154,7 +158,8 @@ class VpcAclLifecycle(Lifecycle):
 
 
 def _shown(rule: AclRule) -> dict[str, Any]:
-    return {
+    """The rule as the file declares it; one that looks at source ports, which the file's never do, shows them."""
+    shown = {
         "action": str(rule.action),
         "protocol": str(rule.protocol).lower(),
         "source": rule.source,
@@ -162,11 +167,13 @@ def _shown(rule: AclRule) -> dict[str, Any]:
         "ports": [rule.dst_port_low, rule.dst_port_high],
         "description": rule.description or "",
     }
+    source_ports = [rule.src_port_low, rule.src_port_high]
+    return shown if source_ports in _ALL_PORTS else shown | {"source_ports": source_ports}
 
 
 def _sent(rule: dict[str, Any]) -> AclRule:
     low, high = rule["ports"]
-    any_port = (1, 65535) if high else (0, 0)
+    any_port = (1, LAST_PORT) if high else (0, 0)
     return AclRule(
         protocol=AclRuleProtocol(rule["protocol"]),
         source=rule["source"],
