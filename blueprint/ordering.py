@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Literal
 
 from blueprint.kinds import KINDS
@@ -16,13 +17,15 @@ def steps_for(changes: Iterable[Change]) -> tuple[Step, ...]:
 
     A resource is made or changed after everything it needs. An object goes after everything that holds on to it has
     gone or has been changed to let go. A replace is both, the removal first.
+
+    Steps at the start of long chains come first in the tuple: of many that could begin at once, these must not wait.
     """
     wanted = {change.key: change for change in changes}
     parts = [part for change in wanted.values() for part in _parts(change)]
     after = _edges(wanted)
     batches = list(_batches(parts, after, wanted))
     step_of = {part: _step_id(batch) for batch in batches for part in batch}
-    return tuple(
+    steps = [
         Step(
             id=_step_id(batch),
             action=batch[0][0],
@@ -31,7 +34,21 @@ def steps_for(changes: Iterable[Change]) -> tuple[Step, ...]:
             serial=_serial(wanted[batch[0][1]]),
         )
         for batch in batches
-    )
+    ]
+    return tuple(_longest_chain_first(steps))
+
+
+def _longest_chain_first(steps: Sequence[Step]) -> list[Step]:
+    followers: dict[str, list[str]] = {step.id: [] for step in steps}
+    for step in steps:
+        for before in step.after:
+            followers[before].append(step.id)
+
+    @cache
+    def length(step: str) -> int:
+        return 1 + max((length(follower) for follower in followers[step]), default=0)
+
+    return sorted(steps, key=lambda step: -length(step.id))
 
 
 Part = tuple[StepAction, str]
