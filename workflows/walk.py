@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
 from temporalio.workflow import ActivityHandle
 
 from blueprint import contract
@@ -18,7 +19,7 @@ from blueprint.plan import Change, Plan, Step
 from blueprint.resource import Observed, resolve_known
 from workflows.calls import begin
 from workflows.messages import StepProgress, StepState
-from workflows.parking import Parking
+from workflows.parking import Decision, Parking
 
 STEPS_AT_ONCE = 64
 """As many as a worker's threads: more would only wait there, where nobody sees them."""
@@ -93,46 +94,47 @@ class Walk:
         for before in step.after:
             await self._finished[before].wait()
         try:
-            if step.serial:
-                async with self._turns[step.serial]:
-                    await self._in_a_slot(step)
-            else:
-                await self._in_a_slot(step)
+            await self._until_it_is_over(step)
         finally:
             self._finished[step.id].set()
 
-    async def _in_a_slot(self, step: Step) -> None:
-        async with self._slots:
-            if self._stopped() or self._would_vouch_in_vain(step):
-                self._enter(step, "dropped")
-                return
-            self._times[step.id] = [workflow.time()]
-            while not await self._attempt(step):
-                pass
+    async def _until_it_is_over(self, step: Step) -> None:
+        """Try, and try again as often as an operator says so. While it is parked, others may take its turn and slot."""
+        turn = self._turns[step.serial] if step.serial else nullcontext()
+        while True:
+            async with turn, self._slots:
+                if self._stopped() or self._would_vouch_in_vain(step):
+                    self._enter(step, "dropped")
+                    break
+                self._times.setdefault(step.id, [workflow.time()])
+                trouble = await self._attempt(step)
+            if trouble is None or await self._decision(step, trouble) != "retry":
+                break
+        if step.id in self._times:
             self._times[step.id].append(workflow.time())
 
-    async def _attempt(self, step: Step) -> bool:
-        """Try once; on failure park and do as the operator says. Returns whether the step is over."""
+    async def _attempt(self, step: Step) -> str | None:
+        """Try once. Returns what went wrong, for an operator to decide about; None if the step is over."""
         self._enter(step, "running")
         try:
             await self._carry_out(step)
         except (ActivityError, EngineError, CancelledError) as error:
-            if self._stopping or is_cancelled_exception(error):
-                self._enter(step, "dropped")
-                return True
-            return await self._ask(step, error)
-        self._enter(step, "done")
-        return True
+            if not self._stopping and not is_cancelled_exception(error):
+                cause = error.cause if isinstance(error, ActivityError) else error
+                return str(getattr(cause, "message", None) or cause or error)
+            self._enter(step, "dropped")
+        else:
+            self._enter(step, "done")
+        return None
 
-    async def _ask(self, step: Step, error: FailureError | EngineError) -> bool:
-        cause = error.cause if isinstance(error, ActivityError) else error
-        self._parking.park(step.id, str(getattr(cause, "message", None) or cause or error))
+    async def _decision(self, step: Step, trouble: str) -> Decision:
+        """Park the step until somebody decides."""
+        self._parking.park(step.id, trouble)
         self._enter(step, "parked")
         decision = await self._parking.decision(step.id)
-        if decision == "retry":
-            return False
-        self._enter(step, "skipped" if decision == "skip" else "dropped")
-        return True
+        if decision != "retry":
+            self._enter(step, "skipped" if decision == "skip" else "dropped")
+        return decision
 
     async def _carry_out(self, step: Step) -> None:
         changes = tuple(self._resolved(self._changes[key], step) for key in step.changes)
