@@ -36,6 +36,7 @@ MOMENTS, MOMENTS_FULL = 5, 25
 _LAST = 0.95
 """The last moment, as a share of the clean run's requests: a little later there may be nothing left to interrupt."""
 _LOOK_EVERY = 0.02
+_SHOWN = 500
 _TASK = "workflow task"
 
 
@@ -142,7 +143,7 @@ def _judge(report: Report, crash: Crash, troubles: list[str], total: int) -> Non
         )
     )
     what = f"killed after {crash.after} requests"
-    report.require(not troubles, f"{what}: " + "; ".join(troubles[:4]))
+    report.require(not troubles, f"{what}: " + "; ".join(troubles)[:_SHOWN])
     report.require(crash.resumed < RESUMED_WITHIN, f"{what}: resumed after {crash.resumed:.1f} s")
     report.require(crash.in_flight > 0, f"{what}: nothing was in flight")
 

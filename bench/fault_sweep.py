@@ -11,6 +11,7 @@ adds a sample of single trials. That is harder on the engine than one fault at a
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -36,6 +37,7 @@ KINDS = {
 """Ways to go wrong, with their names at the emulator. The first strikes after the call has done what it does."""
 SAMPLE = 4
 """Single trials for each kind and run in the short form."""
+_SHOWN = 500
 PATIENCE = 60.0
 """Seconds after which a trial counts as stuck; a clean run takes a few."""
 
@@ -137,8 +139,11 @@ async def _sweep(
         found += [f"a plan would still {change.action} {change.key}" for change in plan.changes]
         if found:
             other_end += 1
-            report.violations.append(f"{what}: " + "; ".join(found[:4]))
+            report.violations.append(f"{what}: " + "; ".join(found)[:_SHOWN])
     report.rows.append((scene.name, title, tried, struck, other_end, stuck, time.monotonic() - started))
+    print(
+        f"{scene.name}, {title}: {tried} trials, {other_end + stuck} not as they must be", file=sys.stderr, flush=True
+    )
 
 
 def _named(calls: Sequence[Call]) -> str:

@@ -80,7 +80,7 @@ async def measure(*, full: bool) -> Report:
             "logs of worker and Temporal, spans": _logs(stack.folder / "logs", besides="emulator.log"),
             "outputs of the command line": runs.printed.encode(),
         }
-    forms = {form for value in values for form in _forms(value)}
+    forms = {form for value in values for form in spellings(value)}
     for place, content in places.items():
         hits = sum(1 for form in forms if form in content)
         found = word.encode() in content
@@ -178,7 +178,7 @@ def _parts(value: str) -> Iterator[str]:
         yield value
 
 
-def _forms(value: str) -> Iterator[bytes]:
+def spellings(value: str) -> Iterator[bytes]:
     """How a value can be spelt: as it is, in JSON, in a URL, in base64 at any of its three offsets."""
     raw = value.encode()
     yield raw

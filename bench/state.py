@@ -26,6 +26,7 @@ _DRAWN = re.compile(
     r"secret_key|secret_checksum|password|private_key|fingerprint|^token$|^_data$|^_namespace$|^reverse$|^mac_address$|crc|_at$|^_since"
 )
 """Names of fields whose value is drawn or is a moment: only whether it is set counts."""
+_NAMES = frozenset({"name", "user_name", "database_name"})
 _EPOCH = 1e9
 _SHOWN = 200
 
@@ -67,12 +68,18 @@ def _plain(key: str, value: Any, labels: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {_text(name, labels): _plain(name, child, labels) for name, child in value.items()}
     if isinstance(value, list):
-        return [_plain(key, child, labels) for child in value]
+        children = [_plain(key, child, labels) for child in value]
+        return sorted(children, key=json.dumps) if key == "tags" or _are_named(value) else children
     if (_DRAWN.search(key) and value) or (isinstance(value, float) and value > _EPOCH):
         return "<drawn>"
     if isinstance(value, str):
         return labels.get(value) or _text(_decoded(value) if key == "body" else value, labels)
     return value
+
+
+def _are_named(items: list[Any]) -> bool:
+    """Whether these are objects with names: their order is that of creation, and says nothing."""
+    return all(isinstance(item, dict) and not _NAMES.isdisjoint(item) for item in items)
 
 
 def _text(text: str, labels: dict[str, str]) -> str:

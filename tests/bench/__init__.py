@@ -1,0 +1,1 @@
+"""Short forms of the measurements, and proof that they can fail."""
