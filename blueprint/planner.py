@@ -11,6 +11,7 @@ from blueprint.graph import in_dependency_order
 from blueprint.kinds import KINDS
 from blueprint.ordering import steps_for
 from blueprint.plan import Action, Change, Difference, Plan
+from blueprint.protection import REMEDY, hold_what_stays_with_it, is_protected
 from blueprint.resource import UNKNOWN, Observed, Resource, references, resolve
 
 
@@ -77,7 +78,7 @@ class _Planning:
                 for item in items:
                     if item.ownership == "ours" and not item.shared and item.parent_id not in others:
                         self._remove(item, keys.get(name), doubled=len(items) > 1)
-        self._hold_what_is_used()
+        hold_what_stays_with_it(self.changes)
         self._drop_what_dies_with_its_parent()
         changes = tuple(sorted(self.changes.values(), key=lambda change: change.key))
         referred = {
@@ -100,8 +101,8 @@ class _Planning:
     def _compare(self, resource: Resource, candidates: list[Observed]) -> None:
         parent = self.changes.get(resource.parent)
         if parent and parent.action in ("create", "replace") and KINDS[resource.kind].dies_with_parent:
-            if candidates and self._is_protected(resource.key, resource.kind, candidates[0], resource.protected):
-                why = f"would go with {parent.key}, but it is protected: name it in `allow_destroy` to let it go"
+            if candidates and self._protects(resource.key, candidates[0], resource):
+                why = f"would go with {parent.key}, but it is protected: {REMEDY}"
                 self._note(resource, "conflict", candidates[0], why=why)
                 return
             candidates = []
@@ -155,8 +156,8 @@ class _Planning:
             self._note(resource, "adopt", item, differences=differences)
 
     def _replace(self, resource: Resource, item: Observed, differences: tuple[Difference, ...], why: str) -> None:
-        if self._is_protected(resource.key, resource.kind, item, resource.protected):
-            why = f"would be replaced ({why}), but it is protected: name it in `allow_destroy` to let it go"
+        if self._protects(resource.key, item, resource):
+            why = f"would be replaced ({why}), but it is protected: {REMEDY}"
             self._note(resource, "conflict", item, differences=differences, why=why)
         else:
             self._note(resource, "replace", item, differences=differences, why=why)
@@ -167,15 +168,15 @@ class _Planning:
             key = f"{key}#{item.id}"
         action: Action = "delete"
         why = "" if known_as else "not in the file"
-        if self._is_protected(known_as or key, item.kind, item, False):
-            action, why = "held", "protected: name it in `allow_destroy` to let it go"
+        if self._protects(known_as or key, item):
+            action, why = "held", f"protected: {REMEDY}"
         self.changes[key] = Change(
             key=key, kind=item.kind, name=item.name, action=action, why=why, observed=_essence(item)
         )
 
-    def _is_protected(self, key: str, kind: str, item: Observed, declared: bool) -> bool:
-        marked = declared or KINDS[kind].protected or bool(item.protected)
-        return marked and not self.wishes.lifts_protection(key)
+    def _protects(self, key: str, item: Observed, resource: Resource | None = None) -> bool:
+        """Whether protection holds an object, and nobody lifts it."""
+        return is_protected(item.kind, item, resource) and not self.wishes.lifts_protection(key)
 
     def _note(
         self,
@@ -225,20 +226,6 @@ class _Planning:
             found |= under
         return found
 
-    def _hold_what_is_used(self) -> None:
-        """What a held object uses or is in cannot go, and what it holds is not to be emptied out of it."""
-        held = [change for change in self.changes.values() if change.action == "held"]
-        while held:
-            holder = held.pop()
-            for key, change in self.changes.items():
-                why = _why_it_stays(change, holder)
-                if why and change.action == "replace":
-                    why = f"would be replaced ({change.why}), but it is {why}, which stays"
-                    self.changes[key] = change.model_copy(update={"action": "conflict", "why": why})
-                elif why and change.action == "delete":
-                    self.changes[key] = change.model_copy(update={"action": "held", "why": why})
-                    held.append(self.changes[key])
-
     def _drop_what_dies_with_its_parent(self) -> None:
         # A part of an object, such as a gateway's bastion, has the id of the whole, which need not leave with it.
         leaving = {
@@ -250,19 +237,6 @@ class _Planning:
             dies_along = KINDS[change.kind].dies_with_parent and change.action == "delete"
             if dies_along and change.observed and change.observed.parent_id in leaving:
                 del self.changes[key]
-
-
-def _why_it_stays(change: Change, holder: Change) -> str:
-    """What ties an object to another one that stays; empty if nothing does."""
-    if not change.observed or not holder.observed:
-        return ""
-    if change.observed.id in holder.observed.uses:
-        return f"used by {holder.key}"
-    if change.observed.id == holder.observed.parent_id:
-        return f"around {holder.key}"
-    if change.observed.parent_id == holder.observed.id:
-        return f"in {holder.key}"
-    return ""
 
 
 def _essence(item: Observed) -> Observed:

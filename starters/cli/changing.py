@@ -8,8 +8,8 @@ import click
 
 from blueprint.contract import PlanInput
 from blueprint.errors import EngineError
-from blueprint.kinds import KINDS
-from blueprint.plan import Change, Plan
+from blueprint.plan import Plan
+from blueprint.protection import is_protected
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.reading import adopt_option, destroy_option, refresh_option
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
@@ -192,18 +192,14 @@ def _refusal(plan: Plan) -> EngineError | None:
     held = [item for item in plan.changes if item.action == "held"]
     if not plan.destroy or not held:
         return None
-    protected = [item.key for item in held if _is_protected(item)]
+    protected = [item.key for item in held if is_protected(item.kind, item.observed)]
     listed = "".join(f"\n  {key}" for key in protected)
     return Conflict(
-        f"{len(protected)} protected objects would stay, and {len(held) - len(protected)} that go only with them:{listed}",
+        f"{len(protected)} protected objects would stay, "
+        f"and {len(held) - len(protected)} that go only with them:{listed}",
         subject=plan.environment,
         remedy=f"allow each that may go: --allow-destroy {protected[0]} ..., or by a glob: --allow-destroy 'bucket.*'",
     )
-
-
-def _is_protected(change: Change) -> bool:
-    """Whether the object itself is protected, rather than held by one that is."""
-    return KINDS[change.kind].protected or bool(change.observed and change.observed.protected)
 
 
 async def _start(session: Session, engine: Engine, input: ChangeInput, *, wait: bool) -> Run[ChangeOutput]:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from blueprint.contract import InventoryOutput
 from blueprint.kinds import KINDS
+from blueprint.protection import is_protected
 
 _MARKS = {"ok": "[green]ok[/]", "pending": "[yellow]pending[/]", "failed": "[red]failed[/]"}
 _WIDE = 150
@@ -53,7 +54,7 @@ def status_json(found: InventoryOutput) -> dict[str, Any]:
                 "health": item.health,
                 "status": item.status,
                 "ours": item.ownership == "ours",
-                "protected": bool(item.protected) or KINDS[item.kind].protected,
+                "protected": is_protected(item.kind, item),
                 "outputs": item.outputs,
             }
             for item in found.objects
