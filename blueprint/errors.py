@@ -3,6 +3,9 @@
     EngineError
     ├── EnvironmentFileError      environment_invalid      the file says something that cannot be
     ├── PlanOutOfDate             plan_out_of_date         the world moved since the plan was made
+    ├── Conflict                  conflict                 something stands in the plan's way that a person has to clear
+    ├── Aborted                   aborted                  an operator ended the run
+    ├── LeftOver                  left_over                something of ours is still there after a destroy
     ├── NotOurs                   not_ours                 an object has our name but not our tag
     ├── Ambiguous                 ambiguous                two objects answer to one name
     ├── Protected                 protected                a protected object would be deleted or replaced
@@ -75,6 +78,24 @@ class PlanOutOfDate(EngineError):
     """The plan that was approved is not what would run now."""
 
     code = "plan_out_of_date"
+
+
+class Conflict(EngineError):
+    """Something stands in the way of the plan, and a person has to decide about it."""
+
+    code = "conflict"
+
+
+class Aborted(EngineError):
+    """An operator ended the run."""
+
+    code = "aborted"
+
+
+class LeftOver(EngineError):
+    """A destroy went through, and something of ours is still there."""
+
+    code = "left_over"
 
 
 class NotOurs(EngineError):

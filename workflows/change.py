@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from blueprint import contract
+from blueprint.errors import Conflict, PlanOutOfDate
 from blueprint.plan import Plan
 from workflows.calls import look
+from workflows.failures import failure
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, Phase, Progress, SkipInput
 from workflows.parking import Parking
 from workflows.walk import Walk
@@ -36,15 +37,16 @@ class ChangeRun:
         plan = await look(contract.PLAN, request, f"plan of {request.target.environment}")
         approved = self._input.fingerprint
         if approved is not None and plan.fingerprint() != approved:
-            raise ApplicationError(
-                f"the plan that was approved ({approved}) is not what would be done now ({plan.fingerprint()}): "
-                "something changed in between -> look at a new plan and approve that",
-                type="plan_out_of_date",
-                non_retryable=True,
+            raise failure(
+                PlanOutOfDate(
+                    f"the plan that was approved ({approved}) is not what would be done now ({plan.fingerprint()}): "
+                    "something changed in between",
+                    remedy="look at a new plan and approve that",
+                )
             )
         if plan.blocked:
             reasons = "; ".join(f"{change.key}: {change.why}" for change in plan.blocked)
-            raise ApplicationError(f"conflicts stand in the way: {reasons}", type="conflict", non_retryable=True)
+            raise failure(Conflict(f"conflicts stand in the way: {reasons}"))
         return plan
 
     async def carry_out(self, plan: Plan) -> ChangeOutput:

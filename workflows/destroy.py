@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from blueprint import contract
+from blueprint.errors import LeftOver, Protected
 from workflows.calls import look
 from workflows.change import ChangeRun, Steerable
+from workflows.failures import failure
 from workflows.messages import ChangeInput, ChangeOutput
 
 
@@ -31,14 +32,14 @@ class Destroy(Steerable):
         held = [change for change in plan.changes if change.action == "held"]
         if held:
             reasons = "; ".join(f"{change.key}: {change.why}" for change in held)
-            raise ApplicationError(f"protected objects stay: {reasons}", type="protected", non_retryable=True)
+            raise failure(Protected(f"protected objects stay: {reasons}"))
         output = await self.run_state.carry_out(plan)
         self.run_state.enter("proving")
         environment = input.request.target.environment
         proof = await look(contract.PLAN, input.request, f"proof that nothing of {environment} is left")
         if proof.changes and not output.skipped:
             names = ", ".join(change.key for change in proof.changes)
-            raise ApplicationError(f"still there: {names} -> run destroy again", type="left_over", non_retryable=True)
+            raise failure(LeftOver(f"still there: {names}", remedy="run destroy again"))
         self.run_state.enter("done")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return output

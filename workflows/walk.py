@@ -8,16 +8,17 @@ from contextlib import nullcontext
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, CancelledError, is_cancelled_exception
 from temporalio.workflow import ActivityHandle
 
 from blueprint import contract
 from blueprint.contract import StepInput, StepOutput, Target
-from blueprint.errors import EngineError
+from blueprint.errors import Aborted, EngineError
 from blueprint.kinds import KINDS
 from blueprint.plan import Change, Plan, Step
 from blueprint.resource import Observed, resolve_known
 from workflows.calls import begin
+from workflows.failures import failure
 from workflows.messages import StepProgress, StepState
 from workflows.parking import Decision, Parking
 
@@ -69,7 +70,7 @@ class Walk:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
         if self._parking.aborted is not None:
-            raise ApplicationError(f"ended by an operator: {self._parking.aborted}", type="aborted", non_retryable=True)
+            raise failure(Aborted(f"ended by an operator: {self._parking.aborted}"))
 
     def progress(self) -> tuple[StepProgress, ...]:
         """Every step as it stands."""

@@ -7,7 +7,7 @@ import sys
 import click
 
 from blueprint.contract import PlanInput
-from blueprint.errors import EngineError
+from blueprint.errors import Conflict, EngineError, Protected
 from blueprint.plan import Plan
 from blueprint.protection import is_protected
 from starters.cli.exits import Exit, UsageRefused
@@ -142,12 +142,6 @@ class Approval:
         return click.confirm("Go on?")
 
 
-class Conflict(EngineError):
-    """Something stands in the way of the plan."""
-
-    code = "conflict"
-
-
 async def change(
     session: Session, loaded: Loaded, request: PlanInput, approval: Approval, *, wait: bool, detach: bool
 ) -> int:
@@ -194,7 +188,7 @@ def _refusal(plan: Plan) -> EngineError | None:
         return None
     protected = [item.key for item in held if is_protected(item.kind, item.observed)]
     listed = "".join(f"\n  {key}" for key in protected)
-    return Conflict(
+    return Protected(
         f"{len(protected)} protected objects would stay, "
         f"and {len(held) - len(protected)} that go only with them:{listed}",
         subject=plan.environment,

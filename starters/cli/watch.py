@@ -26,7 +26,7 @@ SILENT_FOR = 10.0
 
 
 class RunFailed(EngineError):
-    """A run ended in failure; the code is that of its cause."""
+    """A run ended in a failure that has no class of its own."""
 
     code = "run_failed"
 
