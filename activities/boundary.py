@@ -98,7 +98,7 @@ def attempt_may_have_happened() -> bool:
 def _as_failure(error: EngineError, secrets: set[str], pace: float) -> ApplicationError:
     """The failure that Temporal records: retryable for as long as the error's class has patience."""
     info = activity.info()
-    waited = (activity.info().started_time - info.scheduled_time).total_seconds()
+    waited = (info.started_time - info.scheduled_time).total_seconds()
     doublings = min(info.attempt - 1, _MOST_DOUBLINGS)
     pause = min(error.pause * 2**doublings, error.longest_pause) * pace
     if isinstance(error, NotReady) and error.next_pause is not None:

@@ -23,7 +23,7 @@ STARTED_BY_ATTRIBUTE = "StartedBy"
 """Search attributes by which runs and schedules are found; `workflows.identity` says what they hold."""
 
 
-def look(operation: str, environment: str, unique: str) -> str:
+def look_id(operation: str, environment: str, unique: str) -> str:
     """Workflow id of what only reads: it takes nobody's turn."""
     return f"{operation}/{environment}/{unique}"
 

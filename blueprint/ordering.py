@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Literal
 
 from blueprint.kinds import KINDS
-from blueprint.plan import Change, Step
-
-StepAction = Literal["create", "update", "delete", "await"]
+from blueprint.plan import Change, Step, StepAction
 
 
 def steps_for(changes: Iterable[Change]) -> tuple[Step, ...]:
     """The steps that carry out the changes.
 
     A resource is made or changed after everything it needs. An object goes after everything that holds on to it has
-    gone or has been changed to let go. A replace is both, the removal first.
+    gone or has been changed to let go. A replace is both, the removal first. A seal comes after every removal of what
+    it vouches for, which would break it.
 
     Steps at the start of long chains come first in the tuple: of many that could begin at once, these must not wait.
     """
@@ -92,6 +90,9 @@ def _edges(changes: dict[str, Change]) -> dict[Part, set[Part]]:
         for part in _parts(change):
             if part[0] != "delete" and change.resource:
                 after[part].update(made[key] for key in change.resource.dependencies() if key in made)
+            if part[0] != "delete" and KINDS[change.kind].vouches:
+                vouched = change.name.rsplit("/", 1)[1]
+                after[part].update(p for p in parts if p[0] == "delete" and KINDS[changes[p[1]].kind].seal == vouched)
         if change.action == "replace":
             after["create", change.key].add(("delete", change.key))
         for removal in _removals_that_wait_for(change, removed, changes):

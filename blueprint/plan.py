@@ -22,6 +22,9 @@ held      it would be deleted or replaced, but protection holds it
 conflict  it stands in the way and is not ours, or a person has to look at it: the plan cannot be applied
 """
 
+StepAction = Literal["create", "update", "delete", "await"]
+"""What one step does: a replace is a delete and a create, an adoption is an update."""
+
 MUTATING: tuple[Action, ...] = ("create", "update", "replace", "delete", "adopt")
 
 
@@ -62,7 +65,7 @@ class Step(Model):
 
     id: str
     """"create vpc.main": unique in the plan."""
-    action: Literal["create", "update", "delete", "await"]
+    action: StepAction
     """What is done to every member."""
     changes: tuple[str, ...]
     """Keys of the changes."""

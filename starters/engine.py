@@ -34,7 +34,7 @@ from blueprint.plan import Plan
 from workflows.apply import Apply
 from workflows.connection import connect
 from workflows.destroy import Destroy
-from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY, TASK_QUEUE, look, turn
+from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY, TASK_QUEUE, look_id, turn_id
 from workflows.look import Drift, PlanEnvironment, Status
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, DriftOutput, Progress, SkipInput
 
@@ -163,7 +163,7 @@ class Engine:
     async def current(self, target: Target) -> Run[ChangeOutput] | None:
         """The change that has the environment's turn, or None."""
         try:
-            description = await self.client.get_workflow_handle(turn(target.environment)).describe()
+            description = await self.client.get_workflow_handle(turn_id(target.environment)).describe()
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return None
@@ -211,7 +211,7 @@ class Engine:
         handle: WorkflowHandle[Any, T] = await self.client.start_workflow(
             workflow,
             argument,
-            id=look(operation, target.environment, uuid.uuid4().hex[:8]),
+            id=look_id(operation, target.environment, uuid.uuid4().hex[:8]),
             task_queue=self.task_queue,
             search_attributes=self._attributes(operation, target),
             static_summary=f"{operation} {target.environment}",
@@ -224,7 +224,7 @@ class Engine:
             handle = await self.client.start_workflow(
                 workflow,
                 change,
-                id=turn(target.environment),
+                id=turn_id(target.environment),
                 task_queue=self.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=self._attributes(operation, target),
@@ -237,11 +237,11 @@ class Engine:
 
     def _change(self, target: Target, run_id: str | None) -> Run[ChangeOutput]:
         """This very run: without its id, a call that comes late would reach the next one of the environment."""
-        handle = self.client.get_workflow_handle(turn(target.environment), run_id=run_id, result_type=ChangeOutput)
+        handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id, result_type=ChangeOutput)
         return Run(handle, self._link(handle.id, run_id))
 
     async def _running(self, target: Target, run_id: str | None) -> Running:
-        handle = self.client.get_workflow_handle(turn(target.environment), run_id=run_id)
+        handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id)
         description = await handle.describe()
         attributes = description.typed_search_attributes
         return Running(

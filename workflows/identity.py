@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from temporalio.common import SearchAttributeKey
 
-from blueprint.contract import ENVIRONMENT_ATTRIBUTE, OPERATION_ATTRIBUTE, STARTED_BY_ATTRIBUTE, TASK_QUEUE, look
+from blueprint.contract import ENVIRONMENT_ATTRIBUTE, OPERATION_ATTRIBUTE, STARTED_BY_ATTRIBUTE, TASK_QUEUE, look_id
 
 __all__ = [
     "BLOCKED_STEP",
@@ -14,8 +14,8 @@ __all__ = [
     "SEARCH_ATTRIBUTES",
     "STARTED_BY",
     "TASK_QUEUE",
-    "look",
-    "turn",
+    "look_id",
+    "turn_id",
 ]
 
 NEEDS_OPERATOR = SearchAttributeKey.for_bool("NeedsOperator")
@@ -32,7 +32,7 @@ STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 SEARCH_ATTRIBUTES = (NEEDS_OPERATOR, BLOCKED_STEP, ENVIRONMENT, OPERATION, STARTED_BY)
 
 
-def turn(environment: str) -> str:
+def turn_id(environment: str) -> str:
     """Workflow id of everything that changes an environment.
 
     Only one workflow of an id runs at a time, so the running workflow is the lock: it cannot be left behind.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from blueprint.contract import DRIFT_WORKFLOW, TASK_QUEUE, look
+from blueprint.contract import DRIFT_WORKFLOW, TASK_QUEUE, look_id
 from blueprint.environment import Environment
 from blueprint.kinds.kind import Kind
 from blueprint.resource import Resource
@@ -38,7 +38,7 @@ def _schedules(environment: Environment) -> Iterable[Resource]:
             "catch_up": CATCH_UP,
             "starts": {
                 "workflow": DRIFT_WORKFLOW,
-                "id": look("drift", environment.names.stem, "schedule"),
+                "id": look_id(DRIFT, environment.names.stem, "schedule"),
                 "task_queue": TASK_QUEUE,
             },
             "file": digest(data),

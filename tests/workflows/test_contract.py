@@ -115,5 +115,5 @@ def test_what_the_server_knows(home: House, temporal: TemporalServer) -> None:
 
 def test_ids() -> None:
     """All that changes an environment shares one id, which is the lock; what only reads never does."""
-    assert identity.turn("a-b") == "environment/a-b"
-    assert len({identity.look("plan", "a-b", unique) for unique in "xy"} | {identity.turn("a-b")}) == 3
+    assert identity.turn_id("a-b") == "environment/a-b"
+    assert len({identity.look_id("plan", "a-b", unique) for unique in "xy"} | {identity.turn_id("a-b")}) == 3
