@@ -8,7 +8,6 @@ COPY worker.py ./
 COPY blueprint blueprint
 COPY activities activities
 COPY workflows workflows
-COPY starters starters
 RUN useradd --system --no-create-home engine
 USER engine
 CMD ["python", "-m", "worker"]
