@@ -19,7 +19,9 @@ _ABSENT = (
 )
 """How S3 says that a bucket has none of it."""
 _THROTTLED = ("SlowDown", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests")
-_QUOTA = ("QuotaExceeded", "TooManyBuckets")
+_QUOTA = ("QuotaExceeded", "TooManyBuckets", "OverLimit")
+_DENIED = ("AccessDenied", "AccessDeniedException")
+"""SQS answers 400 with it; fresh credentials take their time to be known there too."""
 _GONE = ("NoSuchBucket", "NoSuchKey", "QueueDoesNotExist", "NonExistentQueue", "NotFound", "404")
 
 
@@ -59,7 +61,9 @@ def _translated(error: ClientError, call: str) -> EngineError:
         return Throttled(text)
     if short in _GONE:
         return Gone(text)
-    if code in _QUOTA:
+    if short in _DENIED:
+        return classify(403, {"message": message or code}, call)
+    if short in _QUOTA:
         return QuotaExceeded(text, remedy="free some, or ask Scaleway for a higher quota, then retry")
     if code == "BucketNotEmpty":
         return Refused(text, remedy="empty the bucket first: the engine deletes no object that it did not make")

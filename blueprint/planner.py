@@ -10,7 +10,7 @@ from typing import Any
 from blueprint.graph import in_dependency_order
 from blueprint.kinds import KINDS
 from blueprint.ordering import steps_for
-from blueprint.plan import Action, Change, Difference, Plan
+from blueprint.plan import MUTATING, Action, Change, Difference, Plan
 from blueprint.protection import REMEDY, hold_what_stays_with_it, is_protected
 from blueprint.resource import UNKNOWN, Observed, Resource, references, resolve
 
@@ -80,6 +80,7 @@ class _Planning:
                         self._remove(item, keys.get(name), doubled=len(items) > 1)
         hold_what_stays_with_it(self.changes)
         self._drop_what_dies_with_its_parent()
+        self._renew_broken_seals()
         changes = tuple(sorted(self.changes.values(), key=lambda change: change.key))
         referred = {
             reference["$ref"]
@@ -237,6 +238,17 @@ class _Planning:
             dies_along = KINDS[change.kind].dies_with_parent and change.action == "delete"
             if dies_along and change.observed and change.observed.parent_id in leaving:
                 del self.changes[key]
+
+    def _renew_broken_seals(self) -> None:
+        """Any write to what a seal vouches for breaks it, so it is made again though it says the same."""
+        written = {KINDS[change.kind].seal for change in self.changes.values() if change.action in MUTATING}
+        seals = {item.name: item for item in self.observed if KINDS[item.kind].vouches}
+        for resource in self.resources:
+            vouches = KINDS[resource.kind].vouches and resource.name.rsplit("/", 1)[1] in written
+            if vouches and resource.key in self.kept:
+                self.kept.remove(resource.key)
+                anew = tuple(Difference(path=name, new=value) for name, value in resource.fields.items())
+                self._note(resource, "update", seals[resource.name], differences=anew)
 
 
 def _essence(item: Observed) -> Observed:

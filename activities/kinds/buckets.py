@@ -38,6 +38,7 @@ _ACTIONS = {
         "s3:PutObject",
     ],
 }
+_EVERYTHING = ["s3:*"]
 _ENGINE = "engine"
 """Sid of the statement that keeps the engine itself from being locked out."""
 
@@ -65,19 +66,18 @@ class BucketLifecycle(Lifecycle):
         """See `Lifecycle`. Its tags come with the second call: until then the bucket is nobody's, and empty.
 
         Raises:
-            NotOurs: a bucket of that name exists, and no earlier attempt can have made it.
+            NotOurs: the project has a bucket of that name, and no earlier attempt can have made it.
+            Refused: another project, perhaps somebody else's, has a bucket of that name.
         """
         break_seal(self.cloud, "buckets")
-        tags = self._tags_of(resource.name)
-        if tags is None:
-            with boto_errors(f"create bucket {resource.name}"):
-                self.cloud.s3.create_bucket(Bucket=resource.name)
-        elif not self.is_ours(tags) and (tags or not attempt_may_have_happened()):
-            raise NotOurs(
-                "exists, but was not made by us",
-                subject=resource.key,
-                remedy=f"`scaleway-infra apply --adopt {resource.key}` makes it ours; or rename or delete it",
-            )
+        if not self._made(resource.name):
+            tags = self._tags_of(resource.name)
+            if not self.is_ours(tags) and (tags or not attempt_may_have_happened()):
+                raise NotOurs(
+                    "exists, but was not made by us",
+                    subject=resource.key,
+                    remedy=f"`scaleway-infra apply --adopt {resource.key}` makes it ours; or rename or delete it",
+                )
         self._write(resource)
         return resource.name
 
@@ -123,14 +123,18 @@ class BucketLifecycle(Lifecycle):
         with ThreadPoolExecutor(READERS, thread_name_prefix="bucket") as pool:
             return [task.result() for task in [pool.submit(copy_context().run, self._read, name) for name in names]]
 
-    def _tags_of(self, name: str) -> builtins.list[str] | None:
-        """The tags of a bucket; None if there is no such bucket."""
-        try:
-            with boto_errors(f"read bucket {name}"):
-                tagging = absent_as_none(self.cloud.s3.get_bucket_tagging, Bucket=name)
-        except Gone:
-            return None
-        return [tag["Key"] for tag in tagging["TagSet"]] if tagging else []
+    def _made(self, name: str) -> bool:
+        """Make an empty bucket; False if the project has it already."""
+        with boto_errors(f"create bucket {name}"):
+            try:
+                self.cloud.s3.create_bucket(Bucket=name)
+            except self.cloud.s3.exceptions.BucketAlreadyOwnedByYou:
+                return False
+        return True
+
+    def _tags_of(self, name: str) -> builtins.list[str]:
+        with boto_errors(f"read bucket {name}"):
+            return _tags(absent_as_none(self.cloud.s3.get_bucket_tagging, Bucket=name))
 
     def _read(self, name: str) -> Observed:
         s3 = self.cloud.s3
@@ -139,7 +143,7 @@ class BucketLifecycle(Lifecycle):
             tagging = absent_as_none(s3.get_bucket_tagging, Bucket=name)
             lifecycle = absent_as_none(s3.get_bucket_lifecycle_configuration, Bucket=name)
             cors = absent_as_none(s3.get_bucket_cors, Bucket=name)
-        tags = [tag["Key"] for tag in tagging["TagSet"]] if tagging else []
+        tags = _tags(tagging)
         return Observed(
             kind=self.kind,
             name=name,
@@ -156,6 +160,10 @@ class BucketLifecycle(Lifecycle):
 
     def _sealed(self, name: str) -> Observed:
         return Observed(kind=self.kind, name=name, id=name, outputs={"id": name}, protected=True, detailed=False)
+
+
+def _tags(tagging: Mapping[str, Any] | None) -> builtins.list[str]:
+    return [tag["Key"] for tag in tagging["TagSet"]] if tagging else []
 
 
 class BucketPolicyLifecycle(Lifecycle):
@@ -175,7 +183,7 @@ class BucketPolicyLifecycle(Lifecycle):
             answer = absent_as_none(self.cloud.s3.get_bucket_policy, Bucket=parent.id)
         if answer is None:
             return []
-        fields = {"access": _access_shown(json.loads(answer["Policy"]))}
+        fields = {"access": _access_shown(json.loads(answer["Policy"]), parent.id)}
         return [Observed(kind=self.kind, name=name, id=parent.id, parent_id=parent.id, fields=fields)]
 
     def create(self, resource: Resource) -> str:
@@ -186,16 +194,8 @@ class BucketPolicyLifecycle(Lifecycle):
             "Version": POLICY_VERSION,
             "Id": self.cloud.names.stem,
             "Statement": [
-                _statement(_ENGINE, bucket, [self._own_principal()], ["s3:*"]),
-                *[
-                    _statement(
-                        entry["application"],
-                        bucket,
-                        [f"application_id:{entry['application_id']}"],
-                        _ACTIONS[entry["level"]],
-                    )
-                    for entry in resource.fields["access"]
-                ],
+                _statement(_ENGINE, bucket, [self._own_principal()], _EVERYTHING),
+                *[_granted(entry, bucket) for entry in resource.fields["access"]],
             ],
         }
         with boto_errors(f"set policy of bucket {bucket}"):
@@ -244,23 +244,51 @@ def _statement(sid: str, bucket: str, principals: list[str], actions: list[str])
     }
 
 
-def _access_shown(policy: dict[str, Any]) -> list[dict[str, Any]]:
-    """The statements as the file declares them; one that is not of our making shows by a level of its own."""
-    levels = {json.dumps(sorted(actions)): level for level, actions in _ACTIONS.items()}
-    shown = []
-    for statement in policy["Statement"]:
-        if statement.get("Sid") != _ENGINE:
-            principals = statement["Principal"]["SCW"]
-            owner = principals[0] if isinstance(principals, list) else principals
-            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            shown.append(
-                {
-                    "application": statement.get("Sid", ""),
-                    "level": levels.get(json.dumps(sorted(actions)), ", ".join(sorted(actions))),
-                    "application_id": owner.removeprefix("application_id:"),
-                }
-            )
+def _access_shown(policy: Mapping[str, Any], bucket: str) -> list[dict[str, Any]]:
+    """The statements as the file declares them; one that is not exactly of our making shows as it is."""
+    statements = [_normal(statement) for statement in policy["Statement"]]
+    engines = [statement for statement in statements if _is_engines(statement, bucket)]
+    shown = [_entry(statement, bucket) for statement in statements if statement not in engines[:1]]
+    if not engines:
+        shown.append({"application": _ENGINE, "level": "missing"})
     return sorted(shown, key=lambda entry: str(entry["application"]))
+
+
+def _is_engines(statement: Mapping[str, Any], bucket: str) -> bool:
+    """Whether it lets one holder of a key do everything. If that were not we, the bucket would not have let us in."""
+    principals = statement["Principal"].get("SCW", [])
+    return (
+        len(principals) == 1
+        and principals != ["*"]
+        and statement == _normal(_statement(_ENGINE, bucket, principals, _EVERYTHING))
+    )
+
+
+def _entry(statement: Mapping[str, Any], bucket: str) -> dict[str, Any]:
+    principals = statement["Principal"].get("SCW", [])
+    for level in _ACTIONS:
+        application = str(principals[0]).removeprefix("application_id:") if principals else ""
+        entry = {"application": statement.get("Sid", ""), "level": level, "application_id": application}
+        if statement == _normal(_granted(entry, bucket)):
+            return entry
+    return {"application": statement.get("Sid", ""), "level": json.dumps(statement, sort_keys=True)}
+
+
+def _normal(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """With lists where a single value may stand alone, and without the order that has no meaning."""
+    principal = statement.get("Principal", {})
+    listed = {name: _sorted(statement[name]) for name in ("Action", "Resource") if name in statement}
+    return {
+        **statement,
+        **listed,
+        "Principal": {name: _sorted(value) for name, value in principal.items()}
+        if isinstance(principal, Mapping)
+        else {"SCW": _sorted(principal)},
+    }
+
+
+def _sorted(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else sorted(value)
 
 
 LIFECYCLES = (BucketLifecycle, BucketPolicyLifecycle)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
+
+from temporalio.testing import ActivityEnvironment
 
 from activities.cloud import Cloud
 from activities.lifecycle import NO_PARENT, Lifecycle, Parent, Scope
@@ -145,12 +149,15 @@ def ignoring_gone(call: Callable[[], object]) -> None:
 
 
 def persistently(call: Callable[[], T]) -> T:
-    """Try again what a later attempt can cure."""
+    """Try again what a later attempt can cure, each time in an activity of that attempt."""
     deadline = time.monotonic() + PATIENCE
-    while True:
+    for attempt in itertools.count(1):
+        activity = ActivityEnvironment()
+        activity.info = replace(activity.info, attempt=attempt)
         try:
-            return call()
+            return activity.run(call)
         except Retryable:
             if time.monotonic() > deadline:
                 raise
             time.sleep(PAUSE)
+    raise AssertionError
