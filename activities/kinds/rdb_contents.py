@@ -12,7 +12,7 @@ from scaleway.rdb.v1 import Database, Permission, Privilege, RdbV1API, User
 from activities.cloud import pages
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.secret_store import delivered_of
-from blueprint.errors import Busy, Refused
+from blueprint.errors import Busy, Refused, StillInUse
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Ownership, Resource
@@ -115,22 +115,27 @@ class UserLifecycle(_OfUsers):
         self.cloud.secrets.note_delivery(reference["$secret"], reference["name"])
 
     def delete(self, item: Observed) -> None:
-        """See `Lifecycle`.
+        """See `Lifecycle`. An administrator may hold privileges that the file never named: they go first.
 
         Raises:
             Refused: the user owns tables, which no wait changes (Scaleway errors, section 3.2).
         """
+        api, name = self.cloud.api(RdbV1API), _own(item.name)
         try:
-            self.cloud.api(RdbV1API).delete_user(instance_id=item.parent_id, name=_own(item.name))
-        except Busy as error:
-            if "depend on it" not in error.message:
-                raise
-            name = _own(item.name)
-            raise Refused(
-                error.message,
-                subject=f"rdb_user.{name}",
-                remedy=f'in each database: REASSIGN OWNED BY "{name}" TO another user; then retry',
-            ) from None
+            api.delete_user(instance_id=item.parent_id, name=name)
+        except StillInUse as error:
+            found = pages(api.list_privileges, "privileges", instance_id=item.parent_id, user_name=name)
+            held = [privilege.database_name for privilege in found if str(privilege.permission) != "none"]
+            if not held:
+                raise Refused(
+                    error.message,
+                    subject=f"rdb_user.{name}",
+                    remedy=f'in each database: REASSIGN OWNED BY "{name}" TO another user; then retry',
+                ) from None
+            api.set_privilege(
+                instance_id=item.parent_id, user_name=name, database_name=held[0], permission=Permission.NONE
+            )
+            raise
 
     def _observed(self, parent: Parent, user: User, known: frozenset[str], delivered: frozenset[str]) -> Observed:
         object_id = _user_id(parent.id, user.name)
