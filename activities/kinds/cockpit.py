@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import json
 from collections.abc import Iterable, Sequence
 
 from scaleway.cockpit.v1 import CockpitV1RegionalAPI, DataSource
 from scaleway.cockpit.v1.types import ContactPointEmail, DataSourceOrigin, DataSourceType, TokenScope
 
 from activities.cloud import Cloud, pages
+from activities.kinds.told_once import ToldOnce
 from activities.lifecycle import Lifecycle, Parent, Scope
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
@@ -55,7 +55,7 @@ class DataSourceLifecycle(Lifecycle):
         self.cloud.api(CockpitV1RegionalAPI).delete_data_source(data_source_id=item.id)
 
 
-class CockpitTokenLifecycle(Lifecycle):
+class CockpitTokenLifecycle(ToldOnce):
     """Tokens. They carry no tags, so ours by name, `<org>-<env>-`. Their secret is told once."""
 
     kind = "cockpit_token"
@@ -82,18 +82,6 @@ class CockpitTokenLifecycle(Lifecycle):
             for token in tokens
         ]
 
-    def find(self, resource: Resource) -> Sequence[Observed]:
-        """See `Lifecycle`."""
-        place = resource.inputs["secret"]
-        kept = self.cloud.secrets.version_note(place["path"], place["name"])
-        safe = []
-        for item in super().find(resource):
-            if item.id == kept:
-                safe.append(item)
-            else:
-                self.delete(item)
-        return safe
-
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""
         token = self.cloud.api(CockpitV1RegionalAPI).create_token(
@@ -101,9 +89,7 @@ class CockpitTokenLifecycle(Lifecycle):
             name=resource.name,
             token_scopes=[TokenScope(scope) for scope in resource.fields["scopes"]],
         )
-        place = resource.inputs["secret"]
-        content = json.dumps({"token_id": token.id, "secret_key": token.secret_key})
-        self.cloud.secrets.store(place["path"], place["name"], content, note=token.id)
+        self.keep(resource, token.id, {"token_id": token.id, "secret_key": token.secret_key or ""})
         return token.id
 
     def delete(self, item: Observed) -> None:

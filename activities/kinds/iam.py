@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from scaleway.iam.v1alpha1 import APIKey, Application, IamV1Alpha1API, Policy, Rule, RuleSpecs, SSHKey
 
 from activities.cloud import pages
+from activities.kinds.told_once import ToldOnce
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from activities.secret_store import remember
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -143,12 +142,8 @@ class PolicyLifecycle(Lifecycle):
         ]
 
 
-class ApiKeyLifecycle(Lifecycle):
-    """API keys of applications. They have neither name nor tags: the description carries both.
-
-    The secret half is told once. It is stored before the step is done, with the access key as the version's note;
-    a key whose secret half did not get that far is of no use to anybody, and is deleted.
-    """
+class ApiKeyLifecycle(ToldOnce):
+    """API keys of applications. They have neither name nor tags: the description carries both."""
 
     kind = "api_key"
 
@@ -167,24 +162,15 @@ class ApiKeyLifecycle(Lifecycle):
         """Its id is all that others need; reads of a fresh key may not see it yet (Scaleway errors, section 3.2)."""
         return item.model_copy(update={"outputs": {"id": item.id, "access_key": item.id}})
 
-    def find(self, resource: Resource) -> Sequence[Observed]:
-        """The application's key, if its secret half is safe; keys without one are removed."""
-        api = self.cloud.api(IamV1Alpha1API)
+    def named(self, resource: Resource) -> Sequence[Observed]:
+        """The application's keys of that description."""
         found = pages(
-            api.list_api_keys,
+            self.cloud.api(IamV1Alpha1API).list_api_keys,
             "api_keys",
             organization_id=self.cloud.organization_id,
             application_id=resource.fields["application_id"],
         )
-        named = [item for item in map(self._observed, found) if item.name == resource.name]
-        if not named:
-            return []
-        stored = self.cloud.secrets.version_note(resource.inputs["path"], resource.inputs["secret"])
-        kept = [item for item in named if item.ownership == "foreign" or item.id == stored]
-        for item in named:
-            if item not in kept:
-                api.delete_api_key(access_key=item.id)
-        return kept
+        return [item for item in map(self._observed, found) if item.name == resource.name]
 
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""
@@ -195,10 +181,7 @@ class ApiKeyLifecycle(Lifecycle):
             default_project_id=self.cloud.project_id,
             expires_at=_last_moment(expires) if expires else None,
         )
-        content = {"access_key": key.access_key, "secret_key": remember(key.secret_key or "")}
-        self.cloud.secrets.store(
-            resource.inputs["path"], resource.inputs["secret"], json.dumps(content), note=key.access_key
-        )
+        self.keep(resource, key.access_key, {"access_key": key.access_key, "secret_key": key.secret_key or ""})
         return key.access_key
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:

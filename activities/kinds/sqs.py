@@ -12,6 +12,7 @@ from scaleway.mnq.v1beta1.types import SqsInfoStatus
 from activities.boto_errors import boto_errors
 from activities.cloud import pages
 from activities.kinds.seal import break_seal
+from activities.kinds.told_once import ToldOnce
 from activities.lifecycle import Lifecycle, Parent, Scope
 from blueprint.errors import SecretMissing
 from blueprint.names import ENGINE_CREDENTIALS
@@ -59,7 +60,7 @@ class SqsLifecycle(Lifecycle):
         self.cloud.api(MnqV1Beta1SqsAPI).deactivate_sqs(project_id=self.cloud.project_id)
 
 
-class SqsCredentialsLifecycle(Lifecycle):
+class SqsCredentialsLifecycle(ToldOnce):
     """Credentials: ours by their name, since they carry no tags. Their secret half is told once."""
 
     kind = "sqs_credentials"
@@ -70,17 +71,9 @@ class SqsCredentialsLifecycle(Lifecycle):
         found = pages(fetch, "sqs_credentials", project_id=self.cloud.project_id)
         return [self._observed(item) for item in found if item.name.startswith(f"{self.cloud.names.stem}-")]
 
-    def find(self, resource: Resource) -> Sequence[Observed]:
-        """See `Lifecycle`."""
-        place = resource.inputs["secret"]
-        kept = self.cloud.secrets.version_note(place["path"], place["name"])
-        safe = []
-        for item in super().find(resource):
-            if kept == item.outputs["access_key"]:
-                safe.append(item)
-            else:
-                self.delete(item)
-        return safe
+    def public_half(self, item: Observed) -> str:
+        """See `ToldOnce`."""
+        return str(item.outputs["access_key"])
 
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""
@@ -89,9 +82,7 @@ class SqsCredentialsLifecycle(Lifecycle):
             name=resource.name,
             permissions=_permissions(resource.fields["permissions"]),
         )
-        place = resource.inputs["secret"]
-        content = json.dumps({"access_key": made.access_key, "secret_key": made.secret_key})
-        self.cloud.secrets.store(place["path"], place["name"], content, note=made.access_key)
+        self.keep(resource, made.access_key, {"access_key": made.access_key, "secret_key": made.secret_key})
         return made.id
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:

@@ -51,7 +51,7 @@ def _api_keys(environment: Environment) -> Iterable[Resource]:
                 "kept": True,
                 **({"expires": expires.isoformat()} if expires else {"lives_forever": True}),
             },
-            inputs={"path": names.secret_path, "secret": names.api_key_secret(name)},
+            inputs={"secret": {"path": names.secret_path, "name": names.api_key_secret(name)}},
             depends_on=(f"secret.{names.api_key_secret(name)}",),
         )
 
