@@ -47,7 +47,7 @@ class SealLifecycle(Lifecycle):
         """See `Lifecycle`."""
         what, digest = resource.name.rsplit("/", 1)[1], resource.fields["digest"]
         vpc_id: str = resource.inputs["parent_id"]
-        _rewrite(self.cloud, vpc_id, lambda tags: [*_without(tags, what), f"{SEAL}-{what}={digest}"])
+        rewrite_tags(self.cloud, vpc_id, lambda tags: [*_without(tags, what), f"{SEAL}-{what}={digest}"])
         return f"{vpc_id}/{what}"
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
@@ -56,7 +56,7 @@ class SealLifecycle(Lifecycle):
 
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
-        _rewrite(self.cloud, item.parent_id, lambda tags: _without(tags, item.name.rsplit("/", 1)[1]))
+        rewrite_tags(self.cloud, item.parent_id, lambda tags: _without(tags, item.name.rsplit("/", 1)[1]))
 
 
 def is_seal(tag: str) -> bool:
@@ -75,14 +75,21 @@ def break_seal(cloud: Cloud, what: str) -> None:
         if set(cloud.names.tags) <= set(vpc.tags) and any(tag.startswith(f"{SEAL}-{what}=") for tag in vpc.tags):
             # A VPC that goes at this moment takes its seals along.
             with suppress(Gone):
-                _rewrite(cloud, vpc.id, lambda tags: _without(tags, what))
+                rewrite_tags(cloud, vpc.id, lambda tags: _without(tags, what))
 
 
 def _without(tags: Sequence[str], what: str) -> list[str]:
     return [tag for tag in tags if not tag.startswith(f"{SEAL}-{what}=")]
 
 
-def _rewrite(cloud: Cloud, vpc_id: str, change: Callable[[Sequence[str]], list[str]]) -> None:
+def rewrite_tags(cloud: Cloud, vpc_id: str, change: Callable[[Sequence[str]], list[str]]) -> None:
+    """Give a VPC other tags, while no other thread does.
+
+    Args:
+        cloud: the environment's way to Scaleway.
+        vpc_id: the VPC.
+        change: its tags in, those that it is to have out.
+    """
     with _one_at_a_time:
         vpc: VPC = cloud.api(VpcV2API).get_vpc(vpc_id=vpc_id)
         cloud.api(VpcV2API).update_vpc(vpc_id=vpc_id, tags=change(vpc.tags))

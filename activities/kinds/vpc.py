@@ -10,7 +10,7 @@ from scaleway.vpc.v2 import VPC, PrivateNetwork, VpcV2API
 from scaleway.vpc.v2.types import AclRule, AclRuleProtocol, Action
 
 from activities.cloud import pages
-from activities.kinds.seal import is_seal
+from activities.kinds.seal import is_seal, rewrite_tags
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.kinds.vpc import LAST_PORT
 from blueprint.plan import Difference
@@ -46,10 +46,8 @@ class VpcLifecycle(Lifecycle):
         return vpc.id
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
-        """See `Lifecycle`."""
-        api = self.cloud.api(VpcV2API)
-        seals = [tag for tag in api.get_vpc(vpc_id=item.id).tags if is_seal(tag)]
-        api.update_vpc(vpc_id=item.id, name=resource.name, tags=[*self.tags(resource), *seals])
+        """See `Lifecycle`. The seals stay, among the tags."""
+        rewrite_tags(self.cloud, item.id, lambda tags: [*self.tags(resource), *filter(is_seal, tags)])
 
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
