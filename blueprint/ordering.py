@@ -14,7 +14,7 @@ def steps_for(changes: Iterable[Change]) -> tuple[Step, ...]:
 
     A resource is made or changed after everything it needs. An object goes after everything that holds on to it has
     gone or has been changed to let go. A replace is both, the removal first. A seal comes after every removal of what
-    it vouches for, which would break it.
+    it vouches for, which would break it. What may take another one's place comes after that one's removal or change.
 
     Steps at the start of long chains come first in the tuple: of many that could begin at once, these must not wait.
     """
@@ -98,6 +98,8 @@ def _edges(changes: dict[str, Change]) -> dict[Part, set[Part]]:
         for removal in _removals_that_wait_for(change, removed, changes):
             after[removal].add(next(_parts(change)))
     for action, key in parts:
+        if KINDS[changes[key].kind].makes_way:
+            after[action, key].update(_vacating(action, changes[key], parts, changes))
         if action == "delete":
             outlived = KINDS[changes[key].kind].outlives
             after[action, key].update(
@@ -117,6 +119,15 @@ def _removals_that_wait_for(change: Change, removed: dict[str, Part], changes: d
         # An update cannot come before the removal half of a replace: it needs what the other half makes.
         if change.action in ("delete", "replace") or changes[removal[1]].action == "delete":
             yield removal
+
+
+def _vacating(action: StepAction, change: Change, parts: list[Part], changes: dict[str, Change]) -> Iterator[Part]:
+    """What gives up a place that this part may want: removals, and for a creation changes too."""
+    first = {"update": ("delete",), "create": ("delete", "update")}.get(action, ())
+    for part in parts:
+        other = changes[part[1]]
+        if part[0] in first and (other.kind, _serial(other)) == (change.kind, _serial(change)):
+            yield part
 
 
 def _batches(parts: list[Part], after: dict[Part, set[Part]], changes: dict[str, Change]) -> Iterator[list[Part]]:

@@ -269,6 +269,7 @@ KINDS = (
         dies_with_parent=True,
         lingers=False,
         serial="lb",
+        makes_way=True,
     ),
     Kind(
         name="lb_acl",

@@ -114,6 +114,21 @@ def edges(*changes: Change) -> dict[str, set[str]]:
             id="a kind that outlives another goes after all of it",
         ),
         pytest.param(
+            [
+                change("create", "lb_frontend.a", name="lb/a"),
+                change("update", "lb_frontend.b", name="lb/b"),
+                change("delete", "lb_frontend.c", name="lb/c"),
+                change("delete", "lb_frontend.d", name="other/d"),
+            ],
+            {
+                "delete lb_frontend.c": set(),
+                "delete lb_frontend.d": set(),
+                "update lb_frontend.b": {"delete lb_frontend.c"},
+                "create lb_frontend.a": {"delete lb_frontend.c", "update lb_frontend.b"},
+            },
+            id="a port is free before it is taken",
+        ),
+        pytest.param(
             [change("held", "vpc.a"), change("conflict", "pn.a"), change("delete", "lb.a", uses=("vpc.a",))],
             {"delete lb.a": set()},
             id="held and conflict have no step",
