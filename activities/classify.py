@@ -52,7 +52,7 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
             return Gone(text)
         case 409:
             return _conflict(body, text)
-        case _ if status >= 500 and status != 501 and body.get("type") != "out_of_stock":
+        case _ if status >= 500 and status != 501:
             return Unavailable(text)
     return _refusal(body, text)
 

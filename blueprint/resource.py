@@ -55,6 +55,7 @@ class Resource(Model):
 
 
 Ownership = Literal["ours", "foreign"]
+Health = Literal["ok", "pending", "failed"]
 
 
 class Observed(Model):
@@ -71,7 +72,7 @@ class Observed(Model):
     """What others may refer to: id, address, ... `id` is always there."""
     status: str = "ready"
     """The API's own word."""
-    health: Literal["ok", "pending", "failed"] = "ok"
+    health: Health = "ok"
     """What `status` means: usable, on its way, or in need of a person."""
     ownership: Ownership = "ours"
     """Ours by tag (or, where a kind has no tags, by name under an object of ours); foreign otherwise."""

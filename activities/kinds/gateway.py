@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Literal
 
 from scaleway.iam.v1alpha1 import IamV1Alpha1API
 from scaleway.vpcgw.v2 import IP, Gateway, GatewayNetwork, VpcgwV2API
@@ -19,7 +18,7 @@ from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.secret_store import mark_of, with_mark
 from blueprint.errors import Busy, Gone, NotReady, Refused
 from blueprint.plan import Difference
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Health, Observed, Resource
 
 RUNNING = "running"
 FAILED = {"failed", "locked"}
@@ -308,7 +307,7 @@ def _write(gateway: Gateway, writes: Sequence[Write]) -> None:
         write_next(writes)
 
 
-def _health(gateway: Gateway) -> Literal["ok", "pending", "failed"]:
+def _health(gateway: Gateway) -> Health:
     status = str(gateway.status)
     return "ok" if status == RUNNING else "failed" if status in FAILED else "pending"
 

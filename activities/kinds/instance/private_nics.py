@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_interface
-from typing import Literal
 
 from scaleway.instance.v1 import InstanceV1API, PrivateNIC, Server
 from scaleway.ipam.v1 import IpamV1API, ResourceType
@@ -14,7 +13,7 @@ from activities.kinds.instance.answers import list_servers, present
 from activities.kinds.network_names import network_names
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.plan import Difference
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Health, Observed, Resource
 
 
 class PrivateNicLifecycle(Lifecycle):
@@ -109,7 +108,7 @@ class PrivateNicLifecycle(Lifecycle):
         )
 
 
-def _state(state: str, has_address: bool) -> tuple[str, Literal["ok", "pending", "failed"]]:
+def _state(state: str, has_address: bool) -> tuple[str, Health]:
     if state == "syncing_error":
         return state, "failed"
     if state == "available" and not has_address:

@@ -7,7 +7,6 @@ deleted switched off; one on the network always stays, and goes on costing money
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from scaleway.block.v1 import BlockV1API
 from scaleway.block.v1 import Volume as NetworkVolume
@@ -20,7 +19,7 @@ from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.errors import Gone
 from blueprint.kinds.instance import NETWORK_VOLUME
 from blueprint.plan import Difference
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Health, Observed, Resource
 
 ROOT = "0"
 FAILED = {"error", "locked"}
@@ -109,5 +108,5 @@ class VolumeLifecycle(Lifecycle):
         )
 
 
-def _health(status: str) -> Literal["ok", "pending", "failed"]:
+def _health(status: str) -> Health:
     return "failed" if status in FAILED else "pending" if status in ON_ITS_WAY else "ok"

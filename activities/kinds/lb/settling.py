@@ -7,17 +7,15 @@ none while it is being made.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from scaleway.lb.v1 import Lb, LbV1ZonedAPI
 
 from activities.lifecycle import Lifecycle
-from blueprint.resource import Observed
+from blueprint.resource import Health, Observed, Ownership
 
 READY = "ready"
 FAILED = {"error", "locked"}
-
-Health = Literal["ok", "pending", "failed"]
 
 
 class State(NamedTuple):
@@ -47,7 +45,7 @@ class LbChild(Lifecycle):
         """The API of the zone's load balancers."""
         return self.cloud.api(LbV1ZonedAPI)
 
-    def under(self, lb: Lb | None) -> Literal["ours", "foreign"]:
+    def under(self, lb: Lb | None) -> Ownership:
         """Whose it is, by the load balancer that it shows."""
         return "ours" if lb is not None and self.is_ours(lb.tags) else "foreign"
 
