@@ -35,6 +35,10 @@ from workflows.walk import STEPS_AT_ONCE
 
 log = logging.getLogger("worker")
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep Python to itself (Python: 5 ms). Dozens of activities share it with the event loop, which
+has to say what comes next."""
+
 
 def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str = TASK_QUEUE) -> Worker:
     """A worker for every workflow and activity, on a client that carries the `EnginePlugin`.
@@ -84,6 +88,7 @@ async def run(settings: ScalewaySettings) -> None:
 
 def main() -> int:
     """Run a worker; the exit code is 64 if its settings are wrong."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = ScalewaySettings()  # type: ignore[call-arg]

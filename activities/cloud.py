@@ -69,6 +69,7 @@ class Cloud:
             user_agent="scaleway-infra",
         )
         self._apis: dict[type[API], API] = {}
+        self._sqs: dict[tuple[str, str, str], SQSClient] = {}
 
     @property
     def region(self) -> str:
@@ -114,16 +115,20 @@ class Cloud:
             )
 
     def sqs(self, endpoint: str, access_key: str, secret_key: str) -> SQSClient:
-        """Queues of the region, with credentials of their own."""
+        """Queues of the region, with credentials of their own; made once for each of them."""
         with _boto_lock:
-            return boto3.client(
-                "sqs",
-                region_name=self.region,
-                endpoint_url=self.settings.sqs_url or endpoint,
-                aws_access_key_id=access_key,
-                aws_secret_access_key=secret_key,
-                config=_BOTO,
-            )
+            known = self._sqs.get((endpoint, access_key, secret_key))
+            if known is None:
+                known = boto3.client(
+                    "sqs",
+                    region_name=self.region,
+                    endpoint_url=self.settings.sqs_url or endpoint,
+                    aws_access_key_id=access_key,
+                    aws_secret_access_key=secret_key,
+                    config=_BOTO,
+                )
+                self._sqs = {(endpoint, access_key, secret_key): known}
+            return known
 
 
 def pages(fetch: Callable[..., Any], key: str, *, size: str = "page_size", **arguments: Any) -> Iterator[Any]:

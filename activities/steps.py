@@ -30,7 +30,7 @@ LOOKUPS_AFTER_DOUBT = 3
 """How often to look for what an earlier attempt may have made, before making it again (reads lag behind writes)."""
 LOOKUP_PAUSE = 1.0
 """Seconds between these."""
-POLL_SHARE = 0.05
+POLL_SHARE = 0.03
 """Pause between two polls, as a share of the time waited so far: what is lost at the end stays in proportion."""
 SHORTEST_POLL = 0.1
 LONGEST_POLL = 10.0
