@@ -133,6 +133,8 @@ KINDS = (
         dies_with_parent=True,
         lingers=False,
         serial="dns",
+        # A name that has a CNAME has nothing else.
+        makes_way=True,
         batch=CHANGES_IN_A_CALL,
     ),
 )

@@ -45,7 +45,7 @@ class Kind:
     """Writes to objects of equal `serial` under one parent run one after the other: a load balancer, a gateway, a
     database instance and all that belongs to them. The parent's name is the first part of every name in the group."""
     makes_way: bool = False
-    """Whether its objects have something that only one of the same `serial` can have (a frontend's port): none is changed
+    """Whether its objects have something that only one of the same `serial` can have (a port, a name): none is changed
     before those that go have gone, and none is made before the others have changed."""
     seal: str = ""
     """The seal that vouches for objects of this kind, "buckets" or "queues"; none if empty."""

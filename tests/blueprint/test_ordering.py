@@ -129,6 +129,19 @@ def edges(*changes: Change) -> dict[str, set[str]]:
             id="a port is free before it is taken",
         ),
         pytest.param(
+            [
+                change("create", "record.a.io/x/A", name="a.io/x/A"),
+                change("delete", "record.a.io/x/CNAME", name="a.io/x/CNAME"),
+                change("delete", "record.b.io/x/CNAME", name="b.io/x/CNAME"),
+            ],
+            {
+                "delete record.a.io/x/CNAME": set(),
+                "delete record.b.io/x/CNAME": set(),
+                "create record.a.io/x/A": {"delete record.a.io/x/CNAME"},
+            },
+            id="a name is free of its CNAME before it gets anything else",
+        ),
+        pytest.param(
             [change("held", "vpc.a"), change("conflict", "pn.a"), change("delete", "lb.a", uses=("vpc.a",))],
             {"delete lb.a": set()},
             id="held and conflict have no step",
