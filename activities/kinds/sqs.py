@@ -14,7 +14,8 @@ from activities.cloud import pages
 from activities.kinds.seal import break_seal
 from activities.kinds.told_once import ToldOnce
 from activities.lifecycle import Lifecycle, Parent, Scope
-from blueprint.errors import SecretMissing
+from blueprint.errors import PermissionDenied, SecretMissing
+from blueprint.kinds.sqs import ENGINE_PERMISSIONS
 from blueprint.names import ENGINE_CREDENTIALS
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource, secret
@@ -68,8 +69,17 @@ class SqsCredentialsLifecycle(ToldOnce):
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`."""
         fetch = self.cloud.api(MnqV1Beta1SqsAPI).list_sqs_credentials
-        found = pages(fetch, "sqs_credentials", project_id=self.cloud.project_id)
-        return [self._observed(item) for item in found if item.name.startswith(f"{self.cloud.names.stem}-")]
+        prefix = f"{self.cloud.names.stem}-"
+        found = [
+            item
+            for item in pages(fetch, "sqs_credentials", project_id=self.cloud.project_id)
+            if item.name.startswith(prefix)
+        ]
+        filled = self.cloud.secrets.filled(self.cloud.names.secret_path) if found else frozenset()
+        return [
+            self._observed(item, kept=self.cloud.names.sqs_secret(item.name.removeprefix(prefix)) in filled)
+            for item in found
+        ]
 
     def public_half(self, item: Observed) -> str:
         """See `ToldOnce`."""
@@ -95,7 +105,7 @@ class SqsCredentialsLifecycle(ToldOnce):
         """See `Lifecycle`."""
         self.cloud.api(MnqV1Beta1SqsAPI).delete_sqs_credentials(sqs_credentials_id=item.id)
 
-    def _observed(self, item: SqsCredentials) -> Observed:
+    def _observed(self, item: SqsCredentials, *, kept: bool) -> Observed:
         allowed = item.permissions
         granted = {
             "manage": bool(allowed and allowed.can_manage),
@@ -106,7 +116,7 @@ class SqsCredentialsLifecycle(ToldOnce):
             kind=self.kind,
             name=item.name,
             id=item.id,
-            fields={"permissions": sorted(name for name, given in granted.items() if given)},
+            fields={"permissions": sorted(name for name, given in granted.items() if given), "kept": kept},
             outputs={"id": item.id, "access_key": item.access_key},
             uses=(self.cloud.project_id,),
         )
@@ -119,13 +129,21 @@ class QueueLifecycle(Lifecycle):
     repeatable = True
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
-        """See `Lifecycle`. Under a seal, of the queues that the file names nothing but the name is read."""
+        """See `Lifecycle`. Under a seal, of the queues that the file names nothing but the name is read.
+
+        None is seen while the engine's own credentials are not what they should be: the plan mends these first.
+        """
         try:
             sqs = self._client()
         except SecretMissing:
             return []
-        with boto_errors("list queues"):
-            urls = sqs.list_queues().get("QueueUrls", [])
+        try:
+            with boto_errors("list queues"):
+                urls = sqs.list_queues().get("QueueUrls", [])
+        except PermissionDenied:
+            if self._has_credentials():
+                raise
+            return []
         found = []
         for url in urls:
             own = url.rsplit("/", 1)[1]
@@ -152,7 +170,7 @@ class QueueLifecycle(Lifecycle):
             try:
                 url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
             except sqs.exceptions.QueueDoesNotExist:
-                attributes = _wanted(resource.fields)
+                attributes = {name: value for name, value in _wanted(resource.fields).items() if value}
                 if resource.fields["fifo"]:
                     attributes["FifoQueue"] = "true"
                 url = sqs.create_queue(QueueName=own, Attributes=attributes)["QueueUrl"]
@@ -176,11 +194,22 @@ class QueueLifecycle(Lifecycle):
         Raises:
             SecretMissing: there are none yet.
         """
-        names = self.cloud.names
-        place = secret(names.secret_path, names.sqs_secret(ENGINE_CREDENTIALS))
-        keys = json.loads(self.cloud.secrets.reveal(place))
+        keys = self._keys()
         endpoint = self.cloud.settings.sqs_url or f"https://sqs.mnq.{self.cloud.region}.scaleway.com"
         return self.cloud.sqs(endpoint, keys["access_key"], keys["secret_key"])
+
+    def _keys(self) -> Mapping[str, str]:
+        names = self.cloud.names
+        place = secret(names.secret_path, names.sqs_secret(ENGINE_CREDENTIALS))
+        keys: Mapping[str, str] = json.loads(self.cloud.secrets.reveal(place))
+        return keys
+
+    def _has_credentials(self) -> bool:
+        """Whether the key in Secret Manager exists, as somebody may have deleted it, and may do everything."""
+        key = self._keys()["access_key"]
+        fetch = self.cloud.api(MnqV1Beta1SqsAPI).list_sqs_credentials
+        found = pages(fetch, "sqs_credentials", project_id=self.cloud.project_id)
+        return any(item.access_key == key and item.permissions == _permissions(ENGINE_PERMISSIONS) for item in found)
 
     def _attributes(self, sqs: SQSClient, url: str) -> Mapping[QueueAttributeNameType, str]:
         with boto_errors(f"read queue {url}"):
@@ -189,16 +218,20 @@ class QueueLifecycle(Lifecycle):
     def _observed(
         self, name: str, url: str, parent_id: str, attributes: Mapping[QueueAttributeNameType, str] | None
     ) -> Observed:
-        own = name.rsplit("/", 1)[1]
+        own, fields = name.rsplit("/", 1)[1], _shown(attributes or {})
         arn = f"arn:scw:sqs:{self.cloud.region}:project-{self.cloud.project_id}:{own}"
+        uses = [parent_id]
+        if fields["redrive"]:
+            dead_letters = fields["redrive"]["dead_letter_queue"].rsplit(":", 1)[1]
+            uses.append(f"{url.removesuffix(own)}{dead_letters}")
         return Observed(
             kind=self.kind,
             name=name,
             id=url,
             parent_id=parent_id,
-            fields=_shown(attributes or {}),
+            fields=fields,
             outputs={"id": url, "url": url, "arn": arn},
-            uses=(parent_id,),
+            uses=tuple(uses),
             detailed=attributes is not None,
         )
 

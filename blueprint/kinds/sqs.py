@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from blueprint.environment import Environment
-from blueprint.environment.sqs import Queue
+from blueprint.environment.sqs import Permission, Queue
 from blueprint.kinds.kind import Kind
 from blueprint.names import ENGINE_CREDENTIALS
 from blueprint.resource import Resource, ref, secret
 
 SQS = "sqs.main"
 ENGINE_KEY = f"sqs_credentials.{ENGINE_CREDENTIALS}"
+ENGINE_PERMISSIONS: list[Permission] = ["publish", "receive", "manage"]
+"""What the engine's own credentials may do."""
 
 
 def _activation(environment: Environment) -> Iterable[Resource]:
@@ -22,14 +24,14 @@ def _activation(environment: Environment) -> Iterable[Resource]:
 def _credentials(environment: Environment) -> Iterable[Resource]:
     if not environment.sqs:
         return
-    declared = environment.sqs.credentials | {ENGINE_CREDENTIALS: ["publish", "receive", "manage"]}
+    declared = environment.sqs.credentials | {ENGINE_CREDENTIALS: ENGINE_PERMISSIONS}
     for name, permissions in declared.items():
         secret_name = environment.names.sqs_secret(name)
         yield Resource(
             key=f"sqs_credentials.{name}",
             kind="sqs_credentials",
             name=environment.names.sqs_credentials(name),
-            fields={"permissions": sorted(permissions)},
+            fields={"permissions": sorted(permissions), "kept": True},
             inputs={"secret": {"path": environment.names.secret_path, "name": secret_name}},
             depends_on=(SQS, f"secret.{secret_name}"),
         )
@@ -41,7 +43,7 @@ def queues(environment: Environment) -> Iterable[Resource]:
         name = environment.names.queue(key, fifo=queue.fifo)
         dead_letters = environment.names.dead_letter_queue(key, fifo=queue.fifo)
         if queue.dlq:
-            yield _queue(environment, dead_letters, _fields(queue, queue.dlq.retention))
+            yield _queue(environment, dead_letters, _fields(queue, queue.dlq.retention) | {"redrive": None})
         redrive = {}
         if queue.dlq:
             redrive = {
@@ -80,6 +82,7 @@ KINDS = (
         title="SQS credentials",
         product="sqs",
         resources=_credentials,
+        immutable={"kept": "its secret half was told once and is not in Secret Manager"},
         outlives=("queue",),
         settles=False,
         lingers=False,
