@@ -26,8 +26,9 @@ from activities.registry import Clouds
 from activities.settings import ScalewaySettings
 from activities.steps import Steps
 from activities.temporal_client import TemporalBridge
+from blueprint.errors import EngineError
 from workflows import telemetry
-from workflows.connection import TemporalUnreachable, connect
+from workflows.connection import TemporalRefused, connect
 from workflows.identity import TASK_QUEUE
 from workflows.plugin import GRACE, STICKY
 from workflows.registry import WORKFLOWS
@@ -75,15 +76,25 @@ def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str =
 
 
 async def run(settings: ScalewaySettings) -> None:
-    """Connect, and work until told to stop."""
+    """Connect, and work until told to stop.
+
+    Raises:
+        TemporalUnreachable: nobody answers.
+        TemporalRefused: the namespace does not exist, or the settings do not fit.
+    """
     client = await connect()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with make_worker(client, settings):
-        log.info("working on %s of namespace %s", TASK_QUEUE, client.namespace)
-        await stop.wait()
-        log.info("stopping: activities under way have %d s", GRACE.total_seconds())
+    try:
+        async with make_worker(client, settings):
+            log.info("working on %s of namespace %s", TASK_QUEUE, client.namespace)
+            await stop.wait()
+            log.info("stopping: activities under way have %d s", GRACE.total_seconds())
+    except RuntimeError as error:
+        if not str(error).startswith("Worker validation failed"):
+            raise
+        raise TemporalRefused(str(error).split(": Status", 1)[0], remedy="check TEMPORAL_NAMESPACE") from None
 
 
 def main() -> int:
@@ -98,7 +109,7 @@ def main() -> int:
         return 64
     try:
         asyncio.run(run(settings))
-    except TemporalUnreachable as error:
+    except EngineError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
+def _a_uuid(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(_UUID, value.get_secret_value()):
+        raise ValueError("must be a UUID, the secret half of an API key")
+    return value
 
 
 class ScalewaySettings(BaseSettings):
@@ -11,13 +22,15 @@ class ScalewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True)
 
-    access_key: str = Field(alias="SCW_ACCESS_KEY")
+    access_key: str = Field(alias="SCW_ACCESS_KEY", pattern=r"^SCW[A-Z0-9]{17}$")
     """API key: "SCW" and 17 letters or digits."""
-    secret_key: SecretStr = Field(alias="SCW_SECRET_KEY")
+    secret_key: Annotated[SecretStr, AfterValidator(_a_uuid)] = Field(alias="SCW_SECRET_KEY")
     """Secret half of the key, a UUID."""
-    api_url: str = Field(default="https://api.scaleway.com", alias="SCW_API_URL")
-    """Without a slash at the end."""
-    project_id: str = Field(alias="SCW_DEFAULT_PROJECT_ID")
+    api_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] = Field(
+        default="https://api.scaleway.com", alias="SCW_API_URL", pattern=r"^https?://[^/]"
+    )
+    """Address of the API, without a path."""
+    project_id: str = Field(alias="SCW_DEFAULT_PROJECT_ID", pattern=f"^{_UUID}$")
     """Project of environments that do not name one."""
     organization_id: str | None = Field(default=None, alias="SCW_DEFAULT_ORGANIZATION_ID")
     """Needed for IAM; looked up from the project if absent."""

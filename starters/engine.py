@@ -14,14 +14,14 @@ import os
 import socket
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -39,6 +39,8 @@ from workflows.look import Drift, PlanEnvironment, Status
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, DriftOutput, Progress, SkipInput
 
 T = TypeVar("T")
+SILENCE_OF_A_WORKER = timedelta(seconds=75)
+"""A worker asks for work once a minute at least; Temporal remembers one that is gone for five."""
 
 
 class AnotherChangeRuns(EngineError):
@@ -161,16 +163,14 @@ class Engine:
         return await self._take_turn(Destroy.run, "destroy", change)
 
     async def current(self, target: Target) -> Run[ChangeOutput] | None:
-        """The change that has the environment's turn, or None."""
-        try:
-            description = await self.client.get_workflow_handle(turn_id(target.environment)).describe()
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                return None
-            raise
-        if description.status != WorkflowExecutionStatus.RUNNING:
-            return None
-        return self._change(target, description.run_id)
+        """The change that has the environment's turn, to follow and to steer, or None."""
+        description = await self._turn_holder(target)
+        return self._change(target, description.run_id) if description else None
+
+    async def running(self, target: Target) -> Running | None:
+        """The change that has the environment's turn, for people, or None."""
+        description = await self._turn_holder(target)
+        return self._running(target, description) if description else None
 
     # -- steering ----------------------------------------------------------------------------------------------
 
@@ -195,13 +195,15 @@ class Engine:
             await asyncio.sleep(every)
 
     async def has_worker(self) -> bool:
-        """Whether a worker listens."""
+        """Whether a worker listens, or did within the longest time that a healthy one is silent."""
         request = DescribeTaskQueueRequest(
             namespace=self.client.namespace,
             task_queue=TaskQueue(name=self.task_queue),
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
-        return bool((await self.client.workflow_service.describe_task_queue(request)).pollers)
+        pollers = (await self.client.workflow_service.describe_task_queue(request)).pollers
+        latest = max((poller.last_access_time.ToDatetime(UTC) for poller in pollers), default=None)
+        return latest is not None and datetime.now(UTC) - latest < SILENCE_OF_A_WORKER
 
     # -- plumbing ----------------------------------------------------------------------------------------------
 
@@ -232,7 +234,7 @@ class Engine:
                 static_details=f"Started by {started_by()}. Plan: {change.fingerprint or 'whatever it is'}.",
             )
         except WorkflowAlreadyStartedError as error:
-            raise AnotherChangeRuns(await self._running(target, error.run_id)) from None
+            raise AnotherChangeRuns(self._running(target, await self._described(target, error.run_id))) from None
         return self._change(target, handle.result_run_id)
 
     def _change(self, target: Target, run_id: str | None) -> Run[ChangeOutput]:
@@ -240,16 +242,26 @@ class Engine:
         handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id, result_type=ChangeOutput)
         return Run(handle, self._link(handle.id, run_id))
 
-    async def _running(self, target: Target, run_id: str | None) -> Running:
-        handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id)
-        description = await handle.describe()
+    async def _turn_holder(self, target: Target) -> WorkflowExecutionDescription | None:
+        try:
+            description = await self._described(target)
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        return description if description.status == WorkflowExecutionStatus.RUNNING else None
+
+    async def _described(self, target: Target, run_id: str | None = None) -> WorkflowExecutionDescription:
+        return await self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id).describe()
+
+    def _running(self, target: Target, description: WorkflowExecutionDescription) -> Running:
         attributes = description.typed_search_attributes
         return Running(
             environment=target.environment,
             operation=attributes.get(OPERATION) or description.workflow_type.lower(),
             since=description.start_time,
             started_by=attributes.get(STARTED_BY) or "somebody",
-            link=self._link(handle.id, description.run_id),
+            link=self._link(description.id, description.run_id),
         )
 
     def _attributes(self, operation: str, target: Target) -> TypedSearchAttributes:

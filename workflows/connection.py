@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
 
 from blueprint.errors import EngineError
 from workflows.plugin import EnginePlugin
@@ -18,19 +22,50 @@ class TemporalUnreachable(EngineError):
     code = "temporal_unreachable"
 
 
+class TemporalRefused(EngineError):
+    """Temporal answers, but not to this: another namespace, another key, settings that fit nothing."""
+
+    code = "temporal_refused"
+
+
 async def connect() -> Client:
     """A client as `TEMPORAL_*` and Temporal's configuration file say: address, namespace, TLS, API key.
 
     Raises:
         TemporalUnreachable: nobody answers.
+        TemporalRefused: the settings do not fit.
     """
-    options = ClientConfig.load_client_connect_config()
-    options.setdefault("target_host", DEFAULT_ADDRESS)
+    options: dict[str, Any] = {"target_host": DEFAULT_ADDRESS}
     try:
+        options.update(_settings())
         return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing())
+    except (OSError, ValueError) as error:
+        raise TemporalRefused(
+            f"the settings of Temporal ({options['target_host']}) do not fit: {error}",
+            remedy="check TEMPORAL_* and Temporal's configuration file",
+        ) from None
     except RuntimeError as error:
         reason = "connection refused" if "refused" in str(error) else str(error).splitlines()[0]
         raise TemporalUnreachable(
             f"no Temporal at {options['target_host']}: {reason}",
             remedy="start one with `scaleway-infra dev`, or set TEMPORAL_ADDRESS",
         ) from None
+
+
+def _settings() -> Mapping[str, Any]:
+    try:
+        return ClientConfig.load_client_connect_config()
+    except RuntimeError as error:
+        raise ValueError(error) from None
+
+
+def in_our_words(error: RPCError) -> EngineError:
+    """What a failed call to Temporal means."""
+    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED):
+        return TemporalUnreachable(
+            f"Temporal does not answer any more: {error.message}", remedy="see that it runs; what was started goes on"
+        )
+    return TemporalRefused(
+        f"Temporal refuses: {error.message}",
+        remedy="check TEMPORAL_NAMESPACE, and the key or certificate in TEMPORAL_*",
+    )

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
 from starters.cli import changing, local, reading, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
+from workflows.connection import in_our_words
 from workflows.telemetry import flush
 
 EXITS = """\b
@@ -78,10 +80,9 @@ for command in (
 def invoke(arguments: list[str]) -> int:
     """Run one command line; returns its exit code and raises nothing that a user would see as a traceback."""
     logging.basicConfig(level=logging.ERROR)
-    session: Session | None = None
+    context: click.Context | None = None
     try:
         with cli.make_context("scaleway-infra", arguments) as context:
-            session = context.find_object(Session)
             result: Any = cli.invoke(context)
             return int(result or Exit.DONE)
     except click.exceptions.Exit as error:
@@ -90,11 +91,19 @@ def invoke(arguments: list[str]) -> int:
         error.show()
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
-        _say_what_goes_on(session)
+        _say_what_goes_on(_session_of(context))
         return Exit.INTERRUPTED
     except EngineError as error:
-        _show(error, session)
+        _show(error, _session_of(context))
         return exit_for(error)
+    except RPCError as error:
+        _show(in_our_words(error), _session_of(context))
+        return Exit.FAILED
+
+
+def _session_of(context: click.Context | None) -> Session | None:
+    """What the command had to work with, once the global options were read."""
+    return context.find_object(Session) if context else None
 
 
 def _show(error: EngineError, session: Session | None) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from blueprint.contract import PlanInput
+from blueprint.contract import PlanInput, Target
 from blueprint.errors import Conflict, EngineError, Protected
 from blueprint.plan import Plan
 from blueprint.protection import is_protected
@@ -152,6 +152,9 @@ async def change(
     """
     engine = await session.engine()
     name = loaded.environment.env
+    if wait:
+        # Before the plan is made: what runs now changes what there is to plan.
+        await _wait_for_turn(session, engine, loaded.target)
     fingerprint = approval.fingerprint
     if fingerprint is None:
         plan = await patiently(session, engine, engine.plan(request), f"planning {name}")
@@ -201,11 +204,18 @@ async def _start(session: Session, engine: Engine, input: ChangeInput, *, wait: 
     while True:
         try:
             return await begin(input)
-        except AnotherChangeRuns as error:
+        except AnotherChangeRuns:
             if not wait:
                 raise
-            session.stderr.print(f"Waiting: {error.message}, {error.running.link}")
-            await engine.wait_for_turn(input.request.target, every=LOOK_EVERY)
+            await _wait_for_turn(session, engine, input.request.target)
+
+
+async def _wait_for_turn(session: Session, engine: Engine, target: Target) -> None:
+    if running := await engine.running(target):
+        session.stderr.print(
+            f"Waiting: {running.operation} runs, started by {running.started_by}: {running.link}", soft_wrap=True
+        )
+        await engine.wait_for_turn(target, every=LOOK_EVERY)
 
 
 def _show_output(session: Session, output: ChangeOutput) -> None:

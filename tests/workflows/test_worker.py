@@ -1,4 +1,4 @@
-"""A worker that dies in the middle of a call loses nothing: another one takes over, and nothing is made twice."""
+"""The worker as a process: one that dies loses nothing, one with wrong settings says so."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from starters.child import HOST
 from starters.temporal_server import TemporalServer
 from tests.starters import eventually
 from tests.workflows.house import PACE, house, scaleway_environment, small
@@ -48,3 +51,46 @@ def test_killed_in_the_middle_of_a_call(temporal: TemporalServer, tmp_path: Path
             values = home.secret_values()
         assert values
         assert not [value for value in values if value in log.read_text()]
+
+
+GOOD = {
+    "SCW_ACCESS_KEY": "SCWLOCAL000000000000",
+    "SCW_SECRET_KEY": "22222222-2222-4222-8222-222222222222",
+    "SCW_DEFAULT_PROJECT_ID": "11111111-1111-4111-8111-111111111111",
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "words"),
+    [
+        (
+            {
+                "SCW_ACCESS_KEY": "my-key",
+                "SCW_SECRET_KEY": "planted-value",
+                "SCW_API_URL": "api.scaleway.com",
+                "SCW_DEFAULT_PROJECT_ID": "",
+                "SCALEWAY_INFRA_PACE": "0",
+            },
+            64,
+            ["SCW_ACCESS_KEY: ", "SCW_SECRET_KEY: ", "SCW_API_URL: ", "SCW_DEFAULT_PROJECT_ID: ", "PACE: "],
+        ),
+        ({"TEMPORAL_NAMESPACE": "nowhere"}, 1, ["check TEMPORAL_NAMESPACE"]),
+        ({"TEMPORAL_ADDRESS": f"{HOST}:1"}, 1, [f"no Temporal at {HOST}:1"]),
+    ],
+    ids=["Scaleway", "namespace", "address"],
+)
+def test_wrong_settings(temporal: TemporalServer, wrong: dict[str, str], code: int, words: list[str]) -> None:
+    """The worker ends at once, says which setting it is, and shows no value of a secret one."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker"],
+        env={**os.environ, **GOOD, "TEMPORAL_ADDRESS": temporal.address, **wrong},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert [word for word in words if word not in ended.stderr] == []
+    assert "Traceback" not in ended.stderr
+    assert "planted-value" not in ended.stdout + ended.stderr
