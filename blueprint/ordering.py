@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from typing import Literal
 
 from blueprint.kinds import KINDS
 from blueprint.plan import Change, Step, StepAction
@@ -30,6 +31,8 @@ def steps_for(changes: Iterable[Change]) -> tuple[Step, ...]:
             changes=tuple(key for _, key in batch),
             after=tuple(sorted({step_of[before] for part in batch for before in after[part]})),
             serial=_serial(wanted[batch[0][1]]),
+            until=_until(batch[0][0], wanted[batch[0][1]]),
+            vouches=batch[0][0] != "delete" and KINDS[wanted[batch[0][1]].kind].vouches,
         )
         for batch in batches
     ]
@@ -69,6 +72,14 @@ def _parts(change: Change) -> Iterator[Part]:
 def _serial(change: Change) -> str:
     group = KINDS[change.kind].serial
     return f"{group}:{change.name.split('/', 1)[0]}" if group else ""
+
+
+def _until(action: StepAction, change: Change) -> Literal["ready", "gone"] | None:
+    """Part of the plan, and so of a run's history: a run that is parked goes on as it began under newer code."""
+    kind = KINDS[change.kind]
+    if action == "delete":
+        return "gone" if kind.lingers else None
+    return "ready" if kind.settles or action == "await" else None
 
 
 def _step_id(batch: list[Part]) -> str:

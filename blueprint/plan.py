@@ -73,6 +73,10 @@ class Step(Model):
     """Ids of the steps that must be done first."""
     serial: str = ""
     """Steps of equal, non-empty value run one after the other."""
+    until: Literal["ready", "gone"] | None = None
+    """What is waited for after the call; None where the API is done when it answers."""
+    vouches: bool = False
+    """Whether it says that the steps before it are done: dropped if one of them was skipped."""
 
 
 class Plan(Model):

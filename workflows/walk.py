@@ -139,20 +139,17 @@ class Walk:
 
     async def _carry_out(self, step: Step) -> None:
         changes = tuple(self._resolved(self._changes[key], step) for key in step.changes)
-        kind = KINDS[changes[0].kind]
-        title = f"{kind.title}: {step.id}"
+        title = f"{KINDS[changes[0].kind].title}: {step.id}"
         if step.action == "delete":
             await self._call(contract.DELETE, step, changes, title)
-            if kind.lingers:
-                await self._call(contract.WAIT_GONE, step, changes, f"{title}, until it is gone")
-            return
-        if step.action != "await":
-            done = await self._call(
-                contract.CREATE if step.action == "create" else contract.UPDATE, step, changes, title
-            )
+        elif step.action != "await":
+            activity = contract.CREATE if step.action == "create" else contract.UPDATE
+            done = await self._call(activity, step, changes, title)
             self.outputs.update(done.outputs)
             changes = tuple(_with_id(change, done.outputs[change.key]["id"]) for change in changes)
-        if kind.settles or step.action == "await":
+        if step.until == "gone":
+            await self._call(contract.WAIT_GONE, step, changes, f"{title}, until it is gone")
+        elif step.until == "ready":
             ready = await self._call(contract.WAIT_READY, step, changes, f"{title}, until it is ready")
             self.outputs.update(ready.outputs)
 
@@ -198,8 +195,7 @@ class Walk:
         )
 
     def _would_vouch_in_vain(self, step: Step) -> bool:
-        vouches = KINDS[self._changes[step.changes[0]].kind].vouches
-        return vouches and any(self._state[before] != "done" for before in step.after)
+        return step.vouches and any(self._state[before] != "done" for before in step.after)
 
     # -- bookkeeping -------------------------------------------------------------------------------------------
 

@@ -148,11 +148,20 @@ class QueueLifecycle(Lifecycle):
         for url in urls:
             own = url.rsplit("/", 1)[1]
             name = f"{parent.name}/{own}"
-            if name not in scope.names and f"-{self.cloud.target.env}-" not in own:
+            if name not in scope.names and not self._is_named_by_rule(own, scope):
                 continue
             sealed = scope.sealed and not scope.refresh and name in scope.names
             found.append(self._observed(name, url, parent.id, None if sealed else self._attributes(sqs, url)))
         return found
+
+    def _is_named_by_rule(self, own: str, scope: Scope) -> bool:
+        """Whether a queue that the file does not name is called "<domain>-<env>-<what>".
+
+        A domain of several words counts only if the file has queues of it: "lssm-stg-prod-x" is not one of prod's.
+        """
+        domain, env, _ = own.partition(f"-{self.cloud.target.env}-")
+        declared = any(name.rsplit("/", 1)[1].startswith(f"{domain}{env}") for name in scope.names)
+        return bool(env) and ("-" not in domain or declared)
 
     def read(self, item: Observed) -> Observed:
         """See `Lifecycle`."""

@@ -199,6 +199,16 @@ def test_queue_that_left_the_file(site: Site, cloud: Cloud) -> None:
     assert [url.rsplit("/", 1)[1] for url in urls] == ["other", "shop-stg-jobs"]
 
 
+def test_queues_of_others_that_sound_like_ours(site: Site, cloud: Cloud) -> None:
+    """A queue that left the file is known by the rule of names; one that only contains our environment's name is not."""
+    site.apply(file())
+    for name in ("lssm-stg-prod-import", "mail-prod-old"):
+        client(cloud).create_queue(QueueName=name)
+
+    changes = {change.key: change.action for change in site.plan(file()).changes}
+    assert changes == {"queue.lssm-prod-sqs/mail-prod-old": "delete"}
+
+
 def test_quota_of_queues(site: Site, emulator: Control) -> None:
     """Not waited for: a person has to have it raised."""
     emulator.faults({"operation": "SQS CreateQueue", "kind": "quota_exceeded"})
