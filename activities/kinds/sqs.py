@@ -176,20 +176,25 @@ class QueueLifecycle(Lifecycle):
         own = resource.name.rsplit("/", 1)[1]
         sqs = self._client()
         with boto_errors(f"create queue {own}"):
+            attributes = _wanted(resource.fields)
             try:
                 url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
             except sqs.exceptions.QueueDoesNotExist:
-                attributes = {name: value for name, value in _wanted(resource.fields).items() if value}
                 if resource.fields["fifo"]:
                     attributes["FifoQueue"] = "true"
                 url = sqs.create_queue(QueueName=own, Attributes=attributes)["QueueUrl"]
             else:
-                sqs.set_queue_attributes(QueueUrl=url, Attributes=_wanted(resource.fields))
+                sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
         return url
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
-        """See `Lifecycle`."""
-        self.create(resource)
+        """See `Lifecycle`. An empty redrive policy takes away the one that is there."""
+        break_seal(self.cloud, "queues")
+        attributes = _wanted(resource.fields)
+        if any(difference.path.startswith("redrive") for difference in differences):
+            attributes.setdefault("RedrivePolicy", "")
+        with boto_errors(f"set up queue {item.name}"):
+            self._client().set_queue_attributes(QueueUrl=item.id, Attributes=attributes)
 
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
@@ -255,14 +260,10 @@ def _wanted(fields: Mapping[str, Any]) -> dict[QueueAttributeNameType, str]:
     }
     if fields["fifo"]:
         wanted["ContentBasedDeduplication"] = str(fields["content_based_deduplication"]).lower()
-    redrive = fields.get("redrive")
-    wanted["RedrivePolicy"] = (
-        json.dumps(
+    if redrive := fields.get("redrive"):
+        wanted["RedrivePolicy"] = json.dumps(
             {"deadLetterTargetArn": redrive["dead_letter_queue"], "maxReceiveCount": redrive["max_receive_count"]}
         )
-        if redrive
-        else ""
-    )
     return wanted
 
 
