@@ -113,7 +113,7 @@ class AlertManagerLifecycle(Lifecycle):
         if not manager.alert_manager_enabled:
             return []
         name = self.cloud.names.alert_manager
-        sources = [source for source in _data_sources(self.cloud) if source.origin != DataSourceOrigin.SCALEWAY]
+        sources = _data_sources(self.cloud)
         ours = name in scope.names or any(_is_ours(self.cloud, source) for source in sources)
         return [
             Observed(
@@ -124,7 +124,7 @@ class AlertManagerLifecycle(Lifecycle):
                 outputs={"id": self._id, "url": manager.alert_manager_url},
                 status="enabled",
                 ownership="ours" if ours else "foreign",
-                shared=any(not _is_ours(self.cloud, source) for source in sources),
+                shared=_are_shared(self.cloud, sources),
             )
         ]
 
@@ -155,14 +155,19 @@ class AlertManagerLifecycle(Lifecycle):
 
 
 class ContactPointLifecycle(Lifecycle):
-    """Addresses that the alert manager writes to: ours as it is, and known by the address itself."""
+    """Addresses that the alert manager writes to, known by the address itself, which does not tell who wants it.
+
+    They are ours as the alert manager is. Where somebody else in the project has it too, none is taken away: it may be
+    his.
+    """
 
     kind = "contact_point"
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`."""
         fetch = self.cloud.api(CockpitV1RegionalAPI).list_contact_points
-        points = pages(fetch, "contact_points", project_id=self.cloud.project_id)
+        found = [*pages(fetch, "contact_points", project_id=self.cloud.project_id)]
+        shared = bool(found) and _are_shared(self.cloud, _data_sources(self.cloud))
         return [
             Observed(
                 kind=self.kind,
@@ -171,8 +176,9 @@ class ContactPointLifecycle(Lifecycle):
                 parent_id=parent.id,
                 outputs={"id": point.email.to},
                 uses=(parent.id,),
+                shared=shared,
             )
-            for point in points
+            for point in found
             if point.email
         ]
 
@@ -192,13 +198,19 @@ class ContactPointLifecycle(Lifecycle):
 
 
 def _data_sources(cloud: Cloud) -> builtins.list[DataSource]:
+    """Those that somebody made, rather than Scaleway itself."""
     fetch = cloud.api(CockpitV1RegionalAPI).list_data_sources
-    return [*pages(fetch, "data_sources", project_id=cloud.project_id)]
+    found = pages(fetch, "data_sources", project_id=cloud.project_id)
+    return [source for source in found if source.origin != DataSourceOrigin.SCALEWAY]
+
+
+def _are_shared(cloud: Cloud, sources: Iterable[DataSource]) -> bool:
+    """Whether what the project has once serves somebody else too, who has a data source in it."""
+    return any(not _is_ours(cloud, source) for source in sources)
 
 
 def _is_ours(cloud: Cloud, source: DataSource) -> bool:
-    made_by_scaleway = source.origin == DataSourceOrigin.SCALEWAY
-    return not made_by_scaleway and source.name.startswith(f"{cloud.names.stem}-")
+    return source.name.startswith(f"{cloud.names.stem}-")
 
 
 LIFECYCLES = (DataSourceLifecycle, CockpitTokenLifecycle, AlertManagerLifecycle, ContactPointLifecycle)

@@ -139,3 +139,16 @@ def test_an_alert_manager_that_somebody_else_enabled_is_foreign(cloud: Cloud, em
     DataSourceLifecycle(cloud).create(resources()["data_source.logs"])
 
     assert [item.ownership for item in lifecycle.list(NO_PARENT, EVERYTHING)] == ["ours"]
+
+
+def test_contact_points_of_a_shared_alert_manager_stay(cloud: Cloud, emulator: Control) -> None:
+    """An address does not say who wants it: another environment of the project is not to lose it."""
+    emulator.call("POST", f"{COCKPIT}/alert-manager/enable", {})
+    emulator.call("POST", f"{COCKPIT}/alert-manager/contact-points", {"email": {"to": "ops@lssm.tech"}})
+    DataSourceLifecycle(cloud).create(resources()["data_source.logs"])
+    points, manager = ContactPointLifecycle(cloud), Parent("id", "manager")
+    assert [item.shared for item in points.list(manager, EVERYTHING)] == [False]
+
+    emulator.call("POST", f"{COCKPIT}/data-sources", {"name": "lssm-stg-logs", "type": "logs"})
+
+    assert [item.shared for item in points.list(manager, EVERYTHING)] == [True]
