@@ -198,19 +198,18 @@ class ContactPointLifecycle(Lifecycle):
 
 
 def _data_sources(cloud: Cloud) -> builtins.list[DataSource]:
-    """Those that somebody made, rather than Scaleway itself."""
     fetch = cloud.api(CockpitV1RegionalAPI).list_data_sources
-    found = pages(fetch, "data_sources", project_id=cloud.project_id)
-    return [source for source in found if source.origin != DataSourceOrigin.SCALEWAY]
+    return [*pages(fetch, "data_sources", project_id=cloud.project_id)]
 
 
 def _are_shared(cloud: Cloud, sources: Iterable[DataSource]) -> bool:
     """Whether what the project has once serves somebody else too, who has a data source in it."""
-    return any(not _is_ours(cloud, source) for source in sources)
+    return any(source.origin != DataSourceOrigin.SCALEWAY and not _is_ours(cloud, source) for source in sources)
 
 
 def _is_ours(cloud: Cloud, source: DataSource) -> bool:
-    return source.name.startswith(f"{cloud.names.stem}-")
+    made_by_scaleway = source.origin == DataSourceOrigin.SCALEWAY
+    return not made_by_scaleway and source.name.startswith(f"{cloud.names.stem}-")
 
 
 LIFECYCLES = (DataSourceLifecycle, CockpitTokenLifecycle, AlertManagerLifecycle, ContactPointLifecycle)
