@@ -228,12 +228,8 @@ class _Planning:
         return found
 
     def _drop_what_dies_with_its_parent(self) -> None:
-        # A part of an object, such as a gateway's bastion, has the id of the whole, which need not leave with it.
-        leaving = {
-            item.id
-            for item in (change.observed for change in self.changes.values() if change.action == "delete")
-            if item and item.id != item.parent_id
-        }
+        gone = [change.observed for change in self.changes.values() if change.action == "delete" and change.observed]
+        leaving = {item.id for item in gone if not item.is_part}
         for key, change in list(self.changes.items()):
             dies_along = KINDS[change.kind].dies_with_parent and change.action == "delete"
             if dies_along and change.observed and change.observed.parent_id in leaving:

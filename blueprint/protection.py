@@ -28,8 +28,9 @@ def hold_what_stays_with_it(changes: MutableMapping[str, Change]) -> None:
     by_parent: dict[str, list[str]] = defaultdict(list)
     for key, change in changes.items():
         if change.observed:
-            by_id[change.observed.id].append(key)
             by_parent[change.observed.parent_id].append(key)
+            if not change.observed.is_part:
+                by_id[change.observed.id].append(key)
     held = [change for change in changes.values() if change.action == "held"]
     while held:
         holder = held.pop()
@@ -51,4 +52,5 @@ def _staying_with(
         for used in item.uses:
             yield from ((key, f"used by {holder.key}") for key in by_id.get(used, ()))
         yield from ((key, f"around {holder.key}") for key in by_id.get(item.parent_id, ()))
-        yield from ((key, f"in {holder.key}") for key in by_parent.get(item.id, ()))
+        if not item.is_part:
+            yield from ((key, f"in {holder.key}") for key in by_parent.get(item.id, ()))

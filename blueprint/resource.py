@@ -89,6 +89,11 @@ class Observed(Model):
     detailed: bool = True
     """False if only its existence was looked up: its fields are covered by the seal (see `blueprint.kinds.seal`)."""
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of its parent with no id of its own, as a gateway's bastion is."""
+        return self.id == self.parent_id
+
 
 def ref(key: str, output: str = "id") -> dict[str, str]:
     """A reference to an output of another resource."""

@@ -191,6 +191,16 @@ def test_what_a_held_object_needs_is_held() -> None:
     assert "used by rdb_instance.db, which stays" in the(found, "private_network.core").why
 
 
+def test_a_part_holds_what_the_whole_holds_under_the_name_of_the_whole() -> None:
+    """Settings have their instance's id; what stays with a held database stays with the instance, not with these."""
+    settings = Observed(kind="rdb_settings", name="db/settings", id=THE_INSTANCE.id, parent_id=THE_INSTANCE.id)
+    user = Observed(kind="rdb_user", name="db/app", id="user", parent_id=THE_INSTANCE.id)
+    found = plan([], [THE_INSTANCE, settings, user, THE_DATABASE], allow_destroy=("rdb_instance.*",))
+    assert the(found, "rdb_instance.db").why == "around database.db/app"
+    assert the(found, "rdb_settings.db/settings").why == "in rdb_instance.db"
+    assert the(found, "rdb_user.db/app").why == "in rdb_instance.db"
+
+
 # -- one and another -------------------------------------------------------------------------------------------
 
 
