@@ -40,9 +40,9 @@ class InstanceLifecycle(Lifecycle):
     kind = "rdb_instance"
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
-        """See `Lifecycle`."""
+        """Those that are being deleted are left out: a new one can be made meanwhile."""
         found = list(pages(self.cloud.api(RdbV1API).list_instances, "instances", project_id=self.cloud.project_id))
-        return [self._observed(instance) for instance in found]
+        return [self._observed(instance) for instance in found if str(instance.status) != "deleting"]
 
     def read(self, item: Observed) -> Observed:
         """See `Lifecycle`."""

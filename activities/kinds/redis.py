@@ -32,9 +32,10 @@ class ClusterLifecycle(Lifecycle):
     kind = "redis_cluster"
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
-        """See `Lifecycle`."""
+        """Those that are being deleted are left out: a new one can be made meanwhile."""
         fetch = self.cloud.api(RedisV1API).list_clusters
-        return [self._observed(cluster) for cluster in pages(fetch, "clusters", project_id=self.cloud.project_id)]
+        found = pages(fetch, "clusters", project_id=self.cloud.project_id)
+        return [self._observed(cluster) for cluster in found if str(cluster.status) != "deleting"]
 
     def read(self, item: Observed) -> Observed:
         """See `Lifecycle`."""

@@ -319,3 +319,14 @@ def test_contents_wait_for_their_instance(cloud: Cloud, emulator: Control, insta
 
     with pytest.raises(Busy):
         DatabaseLifecycle(cloud).create(child("database.shop", instance))
+
+
+def test_instance_on_its_way_out(cloud: Cloud, emulator: Control, network: str, instance: Observed) -> None:
+    """It is not waited for, as after a destroy that was cancelled: another one of its name can be made at once."""
+    lifecycle, wanted = InstanceLifecycle(cloud), main(network)
+    emulator.call("PUT", "/_emulator/latency", {"factor": 1})
+    lifecycle.delete(instance)
+    assert lifecycle.read(instance).status == "deleting"
+
+    assert not list(lifecycle.find(wanted))
+    assert lifecycle.create(wanted) != instance.id

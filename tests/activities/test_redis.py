@@ -155,3 +155,16 @@ def test_password_follows_its_secret(cloud: Cloud, emulator: Control, network: s
 
     assert not differences(wanted, ready(cloud))
     assert emulator.call("GET", f"{REDIS}/{item.id}")["updated_at"] != before
+
+
+def test_cluster_on_its_way_out(cloud: Cloud, emulator: Control, network: str) -> None:
+    """It is not waited for, as after a destroy that was cancelled: another one of its name can be made at once."""
+    wanted = main(network)
+    ClusterLifecycle(cloud).create(wanted)
+    item = ready(cloud)
+    emulator.call("PUT", "/_emulator/latency", {"factor": 1})
+    ClusterLifecycle(cloud).delete(item)
+    assert ClusterLifecycle(cloud).read(item).status == "deleting"
+
+    assert not list(ClusterLifecycle(cloud).find(wanted))
+    assert ClusterLifecycle(cloud).create(wanted) != item.id
