@@ -48,7 +48,11 @@ class RecordSet(NamedTuple):
 
 
 class Zone(Section):
-    """A DNS zone; protected. Its NS records belong to Scaleway and are left alone."""
+    """A DNS zone; protected. Its NS records belong to Scaleway and are left alone.
+
+    Zones carry no tags, so one that is taken out of the file is not known any more and stays, with its records: empty
+    it first, and delete it in Scaleway's console.
+    """
 
     domain: Hostname | None = None
     """The registered domain that the zone is part of; the last two labels of its name if left out."""

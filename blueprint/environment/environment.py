@@ -36,9 +36,9 @@ class Environment(Section):
     )
     """The environment, second part of every name; also the name of the file."""
     region: Annotated[str, Matching("[a-z]{2}-[a-z]{3}", "a Scaleway region, such as fr-par")] = "fr-par"
-    """Scaleway region."""
+    """Scaleway region. What is in another region is not seen: destroy the environment before it moves."""
     zone: Annotated[str, Matching("[a-z]{2}-[a-z]{3}-[1-9]", "a Scaleway zone, such as fr-par-1")] = "fr-par-1"
-    """Scaleway zone, in the region."""
+    """Scaleway zone, in the region. What is in another zone is not seen: destroy the environment before it moves."""
     project_id: (
         Annotated[
             str,

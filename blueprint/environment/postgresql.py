@@ -76,7 +76,7 @@ class Postgresql(Section):
     backup: BackupSchedule = BackupSchedule()
     """Scaleway's own scheduled backups."""
     settings: dict[str, Setting] = Field(default={})
-    """Settings of the engine, such as max_connections."""
+    """Settings of the engine, such as max_connections. One that is taken out of the file stays as it is."""
     databases: list[Identifier] = Field(min_length=1)
     """Names of the databases. They are protected."""
     users: dict[Identifier, DatabaseUser] = Field(default={})

@@ -32,6 +32,6 @@ class Redis(Section):
     tls: bool = True
     """Whether connections are encrypted. Changing it replaces the instance."""
     settings: dict[str, Setting] = Field(default={})
-    """Settings of the engine, such as maxmemory-policy."""
+    """Settings of the engine, such as maxmemory-policy. One that is taken out of the file stays as it is."""
     clients: list[Label] | None = None
     """Roles of `nodes` that may connect; all if left out. The network ACL keeps others out."""
