@@ -38,7 +38,9 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
     body = body or {}
     text = f"{call}: {status} {_message(body)}".rstrip()
     if body.get("type") == "out_of_stock":
-        return OutOfStock(text, remedy="choose another type or zone in the environment file")
+        return OutOfStock(
+            text, remedy="retry later, or abort, choose another type in the environment file and apply again"
+        )
     match status:
         case 401:
             return Unauthenticated(
@@ -68,7 +70,7 @@ def _refusal(body: Mapping[str, Any], text: str) -> EngineError:
         return Busy(text)
     if _says_not_found(body):
         return Gone(text)
-    return Refused(text, remedy="mend the environment file or the object, then retry")
+    return Refused(text, remedy="mend the object and retry; or abort, correct the environment file and apply again")
 
 
 def _message(body: Mapping[str, Any]) -> str:

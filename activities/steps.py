@@ -159,7 +159,7 @@ class Steps:
         items = lifecycle.read_all([_observed(change) for change in changes])
         for change, item in zip(changes, items, strict=True):
             if item.health == "failed":
-                remedy = "look at it in Scaleway's console, then retry"
+                remedy = "mend it in Scaleway's console and retry; or delete it there, abort and apply again"
                 raise FailedState(f"ended in {item.status!r}", subject=change.key, remedy=remedy)
             if item.health == "pending":
                 raise NotReady(f"is {item.status!r}", subject=change.key)

@@ -119,7 +119,7 @@ class ServerLifecycle(Lifecycle):
             f"the marketplace has no image {label!r} for {commercial_type} with a {volume} root volume "
             f"in {self.cloud.zone}",
             subject=resource.key,
-            remedy="choose another image, type or volume.type in the environment file",
+            remedy="abort, choose another image, type or volume.type in the environment file and apply again",
         )
 
     def _image_of(self, server: Server, scope: Scope) -> str | None:
