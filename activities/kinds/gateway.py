@@ -83,7 +83,7 @@ class GatewayLifecycle(Lifecycle):
             raise Refused(
                 f"a gateway of type {gateway.type_} cannot become a {resource.fields['type']}, which is smaller",
                 subject=resource.key,
-                remedy="abort, keep the type in the environment file or delete the gateway at Scaleway, and apply again",
+                remedy="abort, keep the type in the environment file or delete the gateway at Scaleway; apply again",
             )
 
     def delete(self, item: Observed) -> None:
