@@ -24,7 +24,7 @@ from activities.kinds.one_write import Write, write_next
 from activities.kinds.rdb_contents import DatabaseLifecycle, PrivilegeLifecycle, UserLifecycle
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from activities.secret_store import mark_of, with_mark
-from blueprint.errors import NotReady
+from blueprint.errors import Gone, NotReady
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
@@ -119,12 +119,13 @@ class InstanceLifecycle(Lifecycle):
             )
 
     def _change_password(self, resource: Resource, instance: Instance) -> None:
-        reference = resource.inputs["password"]
-        self.cloud.api(RdbV1API).update_user(
-            instance_id=instance.id,
-            name=self.cloud.names.postgresql_admin,
-            password=self.cloud.secrets.reveal(reference),
-        )
+        """Of the administrator, whom an instance that was made by hand may not have."""
+        api, reference, name = self.cloud.api(RdbV1API), resource.inputs["password"], self.cloud.names.postgresql_admin
+        password = self.cloud.secrets.reveal(reference)
+        try:
+            api.update_user(instance_id=instance.id, name=name, password=password)
+        except Gone:
+            api.create_user(instance_id=instance.id, name=name, password=password, is_admin=True)
         self.cloud.secrets.note_delivery(reference["$secret"], reference["name"])
 
     def _observed(self, instance: Instance, *, password: bool = True) -> Observed:

@@ -194,6 +194,21 @@ def test_password_follows_its_secret(cloud: Cloud, emulator: Control, network: s
     assert document["_users"][0]["_password"] == "Chosen-by-hand-1"
 
 
+def test_instance_with_another_administrator(cloud: Cloud, emulator: Control, network: str, passwords: None) -> None:
+    """One made by hand gets ours beside its own when it is adopted."""
+    lifecycle, wanted = InstanceLifecycle(cloud), main(network)
+    order = {"engine": "PostgreSQL-16", "node_type": "db-dev-s", "volume_type": "sbs_5k", "volume_size": 10_000_000_000}
+    somebody = {"name": "db-lssm-prod", "user_name": "somebody", "password": "Abcdefgh1!", "is_ha_cluster": False}
+    emulator.call("POST", f"{RDB}/instances", order | somebody)
+    item = ready(lifecycle, wanted)
+
+    update(lifecycle, wanted, item)
+
+    assert not differences(wanted, ready(lifecycle, wanted))
+    users = emulator.call("GET", f"{RDB}/instances/{item.id}/users")["users"]
+    assert {"name": "lssm_prod_admin", "is_admin": True} in users
+
+
 def test_settings(cloud: Cloud, emulator: Control, instance: Observed) -> None:
     """Engine settings and backups are set once the instance is ready, and drift is put back."""
     lifecycle, wanted = SettingsLifecycle(cloud), child("rdb_settings.main", instance)
