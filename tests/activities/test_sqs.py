@@ -200,7 +200,7 @@ def test_queue_that_left_the_file(site: Site, cloud: Cloud) -> None:
 
 
 def test_queues_of_others_that_sound_like_ours(site: Site, cloud: Cloud) -> None:
-    """A queue that left the file is known by the rule of names; one that only contains our environment's name is not."""
+    """A queue that left the file is known by the rule of names; one that only contains our name is not."""
     site.apply(file())
     for name in ("lssm-stg-prod-import", "mail-prod-old"):
         client(cloud).create_queue(QueueName=name)
