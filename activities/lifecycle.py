@@ -41,9 +41,6 @@ class Scope:
     sealed: bool = False
 
 
-EVERYTHING = Scope()
-
-
 class Lifecycle(ABC):
     """One kind of object at Scaleway.
 

@@ -21,7 +21,7 @@ class Kind:
     title: str
     """"load balancer frontend": for people."""
     product: str
-    """Observed together with the other kinds of this product: "lb", "dns", "s3", ..."""
+    """Of which it is a part: "lb", "dns", "s3", ...; the graph draws a box for each."""
     resources: Callable[[Environment], Iterable[Resource]]
     """The resources of this kind that an environment asks for."""
     parent: str = ""

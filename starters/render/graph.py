@@ -32,7 +32,7 @@ def by_plan(plan: Plan) -> dict[str, str]:
 
 
 def mermaid(resources: Iterable[Resource], states: Mapping[str, str]) -> str:
-    """A flow chart: an arrow leads from each resource to those that need it.
+    """A flow chart, a box for each product: an arrow leads from each resource to those that need it.
 
     Args:
         resources: the nodes.
@@ -41,9 +41,13 @@ def mermaid(resources: Iterable[Resource], states: Mapping[str, str]) -> str:
     everything = list(resources)
     number = {resource.key: f"n{index}" for index, resource in enumerate(everything)}
     lines = ["flowchart LR"]
-    for resource in everything:
-        label = f"{KINDS[resource.kind].title}<br/>{resource.name}".replace('"', "'")
-        lines.append(f'  {number[resource.key]}["{label}"]')
+    for product in dict.fromkeys(KINDS[resource.kind].product for resource in everything):
+        lines.append(f"  subgraph {product}")
+        for resource in everything:
+            if KINDS[resource.kind].product == product:
+                label = f"{KINDS[resource.kind].title}<br/>{resource.name}".replace('"', "'")
+                lines.append(f'    {number[resource.key]}["{label}"]')
+        lines.append("  end")
     for resource in everything:
         lines += [f"  {number[needed]} --> {number[resource.key]}" for needed in resource.dependencies()]
     used = sorted({state for resource in everything if (state := states.get(resource.key))})

@@ -15,7 +15,7 @@ from activities.kinds.cockpit import (
     DataSourceLifecycle,
 )
 from activities.kinds.secret import SecretLifecycle
-from activities.lifecycle import EVERYTHING, NO_PARENT, Parent, Scope
+from activities.lifecycle import NO_PARENT, Parent, Scope
 from blueprint.errors import Gone, Unavailable
 from blueprint.resource import Resource
 from tests.activities.conftest import Control, declared, differences
@@ -62,7 +62,7 @@ def test_data_sources_of_others_are_foreign(cloud: Cloud, emulator: Control) -> 
     """Those that Scaleway made, and those of other environments."""
     emulator.call("POST", f"{COCKPIT}/data-sources", {"name": "lssm-stg-logs", "type": "logs"})
 
-    found = {item.name: item.ownership for item in DataSourceLifecycle(cloud).list(NO_PARENT, EVERYTHING)}
+    found = {item.name: item.ownership for item in DataSourceLifecycle(cloud).list(NO_PARENT, Scope())}
 
     assert found == {"Scaleway Metrics": "foreign", "Scaleway Logs": "foreign", "lssm-stg-logs": "foreign"}
 
@@ -75,10 +75,10 @@ def test_token(cloud: Cloud, emulator: Control) -> None:
     emulator.faults({"operation": f"POST {COCKPIT}/tokens", "kind": "response_lost"})
     with pytest.raises(Unavailable):
         lifecycle.create(wanted)
-    (half,) = lifecycle.list(NO_PARENT, EVERYTHING)
+    (half,) = lifecycle.list(NO_PARENT, Scope())
     assert [item.path for item in differences(wanted, half)] == ["kept"]
     assert not lifecycle.find(wanted)
-    assert not list(lifecycle.list(NO_PARENT, EVERYTHING))
+    assert not list(lifecycle.list(NO_PARENT, Scope()))
 
     made = lifecycle.create(wanted)
     (found,) = lifecycle.find(wanted)
@@ -124,7 +124,7 @@ def test_alert_manager_and_contact_points(cloud: Cloud, emulator: Control) -> No
     assert not differences(point, found)
     assert manager_id in found.uses
     points.delete(found)
-    assert not list(points.list(Parent(manager_id, manager.name), EVERYTHING))
+    assert not list(points.list(Parent(manager_id, manager.name), Scope()))
 
     managers.delete(manager)
     assert not list(managers.list(NO_PARENT, scope))
@@ -134,11 +134,11 @@ def test_an_alert_manager_that_somebody_else_enabled_is_foreign(cloud: Cloud, em
     """Neither declared nor beside a data source of ours: it stays. Beside one, leaving it out means disabling it."""
     lifecycle = AlertManagerLifecycle(cloud)
     emulator.call("POST", f"{COCKPIT}/alert-manager/enable", {})
-    assert [item.ownership for item in lifecycle.list(NO_PARENT, EVERYTHING)] == ["foreign"]
+    assert [item.ownership for item in lifecycle.list(NO_PARENT, Scope())] == ["foreign"]
 
     DataSourceLifecycle(cloud).create(resources()["data_source.logs"])
 
-    assert [item.ownership for item in lifecycle.list(NO_PARENT, EVERYTHING)] == ["ours"]
+    assert [item.ownership for item in lifecycle.list(NO_PARENT, Scope())] == ["ours"]
 
 
 def test_contact_points_of_a_shared_alert_manager_stay(cloud: Cloud, emulator: Control) -> None:
@@ -147,8 +147,8 @@ def test_contact_points_of_a_shared_alert_manager_stay(cloud: Cloud, emulator: C
     emulator.call("POST", f"{COCKPIT}/alert-manager/contact-points", {"email": {"to": "ops@lssm.tech"}})
     DataSourceLifecycle(cloud).create(resources()["data_source.logs"])
     points, manager = ContactPointLifecycle(cloud), Parent("id", "manager")
-    assert [item.shared for item in points.list(manager, EVERYTHING)] == [False]
+    assert [item.shared for item in points.list(manager, Scope())] == [False]
 
     emulator.call("POST", f"{COCKPIT}/data-sources", {"name": "lssm-stg-logs", "type": "logs"})
 
-    assert [item.shared for item in points.list(manager, EVERYTHING)] == [True]
+    assert [item.shared for item in points.list(manager, Scope())] == [True]

@@ -9,7 +9,7 @@ import pytest
 
 from activities.cloud import Cloud
 from activities.kinds.dns import DnsRecordLifecycle, DnsZoneLifecycle
-from activities.lifecycle import EVERYTHING, NO_PARENT, Parent, Scope
+from activities.lifecycle import NO_PARENT, Parent, Scope
 from blueprint.errors import Gone, Refused, Unavailable
 from blueprint.resource import Observed, Resource
 from tests.activities.conftest import Control, declared, differences
@@ -44,7 +44,7 @@ def wanted(records: Sequence[dict[str, Any]], zone: str = ZONE) -> list[Resource
 
 def listed(cloud: Cloud) -> dict[str, Observed]:
     """What a plan sees in the zone."""
-    return {item.name: item for item in DnsRecordLifecycle(cloud).list(PARENT, EVERYTHING)}
+    return {item.name: item for item in DnsRecordLifecycle(cloud).list(PARENT, Scope())}
 
 
 def served(emulator: Control) -> set[tuple[str, str, str]]:
@@ -226,7 +226,7 @@ def test_zones(cloud: Cloud, emulator: Control) -> None:
     both = Scope(names=frozenset({ZONE, "stg.lssm.tech", "missing.example"}))
     listed = {item.name: item for item in lifecycle.list(NO_PARENT, both)}
     assert {name: item.inputs["root"] for name, item in listed.items()} == {ZONE: True, "stg.lssm.tech": False}
-    assert not list(lifecycle.list(NO_PARENT, EVERYTHING))
+    assert not list(lifecycle.list(NO_PARENT, Scope()))
 
     lifecycle.delete(found)
     assert not lifecycle.find(sub)

@@ -10,7 +10,7 @@ import pytest
 from activities.cloud import Cloud
 from activities.kinds.iam import ApiKeyLifecycle, ApplicationLifecycle, PolicyLifecycle, SshKeyLifecycle
 from activities.kinds.secret import SecretLifecycle
-from activities.lifecycle import EVERYTHING, NO_PARENT, Lifecycle, Scope
+from activities.lifecycle import NO_PARENT, Lifecycle, Scope
 from blueprint.errors import Gone, Unavailable
 from blueprint.resource import Observed, Resource, secret
 from tests.activities.conftest import Control, declared, differences, resolved
@@ -98,7 +98,7 @@ def test_policies_of_others_cost_nothing(cloud: Cloud, emulator: Control, applic
         emulator.call("POST", f"{IAM}/policies", {"name": name, "application_id": application, "rules": []})
     before = emulator.requests()["total"]
 
-    assert len(list(lifecycle.list(NO_PARENT, EVERYTHING))) == 3
+    assert len(list(lifecycle.list(NO_PARENT, Scope()))) == 3
     assert emulator.requests()["total"] - before == 1
 
 
@@ -188,5 +188,5 @@ def test_ssh_keys_of_others_are_foreign(cloud: Cloud, emulator: Control) -> None
     for name in ("laptop", "lssm-prod2-ops"):
         emulator.call("POST", f"{IAM}/ssh-keys", {"name": name, "public_key": PUBLIC_KEY})
 
-    found = SshKeyLifecycle(cloud).list(NO_PARENT, EVERYTHING)
+    found = SshKeyLifecycle(cloud).list(NO_PARENT, Scope())
     assert {item.ownership for item in found} == {"foreign"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
-from activities.lifecycle import EVERYTHING, NO_PARENT, Lifecycle, Parent
+from activities.lifecycle import NO_PARENT, Lifecycle, Parent, Scope
 from activities.registry import LIFECYCLES
 from blueprint.errors import Gone, StillInUse, Unavailable, Unresolved
 from blueprint.resource import Observed, Resource, resolve_known
@@ -85,7 +85,7 @@ class Site:
         parent = (
             Parent(self.made[resource.parent].id, self.made[resource.parent].name) if resource.parent else NO_PARENT
         )
-        (item,) = [item for item in self.lifecycle(key).list(parent, EVERYTHING) if item.name == resource.name]
+        (item,) = [item for item in self.lifecycle(key).list(parent, Scope()) if item.name == resource.name]
         return item
 
 
@@ -312,7 +312,7 @@ def test_made_by_hand(cloud: Cloud, emulator: Control) -> None:
 
     def objects() -> Iterator[tuple[str, str]]:
         for kind, parent in (("lb_ip", NO_PARENT), ("lb", NO_PARENT), ("lb_backend", Parent(lb["id"], lb["name"]))):
-            for item in LIFECYCLES[kind](cloud).list(parent, EVERYTHING):
+            for item in LIFECYCLES[kind](cloud).list(parent, Scope()):
                 if item.name.startswith("lb-lssm-prod"):
                     yield item.name, item.ownership
 

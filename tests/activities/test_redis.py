@@ -9,7 +9,7 @@ import pytest
 from activities.cloud import Cloud
 from activities.kinds.redis import ClusterLifecycle
 from activities.kinds.secret import SecretLifecycle
-from activities.lifecycle import EVERYTHING, NO_PARENT
+from activities.lifecycle import NO_PARENT, Scope
 from blueprint.errors import Gone, NotReady, Unavailable
 from blueprint.resource import Observed, Resource
 from tests.activities.conftest import Control, declared, differences, resolved
@@ -36,7 +36,7 @@ def main(network: str, **changed: Any) -> Resource:
 def ready(cloud: Cloud) -> Observed:
     """The cluster once it has settled."""
     for _ in range(50):
-        (item,) = ClusterLifecycle(cloud).list(NO_PARENT, EVERYTHING)
+        (item,) = ClusterLifecycle(cloud).list(NO_PARENT, Scope())
         if item.health == "ok":
             return item
     raise AssertionError(f"the cluster is still {item.status}")

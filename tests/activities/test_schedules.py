@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleSpec, ScheduleUpdate
 
 from activities.kinds.schedules import ScheduleLifecycle
-from activities.lifecycle import EVERYTHING, NO_PARENT
+from activities.lifecycle import NO_PARENT, Scope
 from activities.temporal_client import TemporalBridge
 from blueprint.contract import Target
 from blueprint.environment import parse
@@ -59,7 +59,7 @@ def wanted(env: str, **drift: Any) -> Resource:
 
 def only(lifecycle: ScheduleLifecycle) -> Observed:
     """The one schedule there is."""
-    (found,) = lifecycle.list(NO_PARENT, EVERYTHING)
+    (found,) = lifecycle.list(NO_PARENT, Scope())
     return found
 
 
@@ -75,7 +75,7 @@ def eventually(lifecycle: ScheduleLifecycle, resource: Resource) -> Observed:
 def test_kept_as_declared(lifecycle: ScheduleLifecycle, env: str) -> None:
     """Made once, changed field by field, removed."""
     resource = wanted(env)
-    assert not list(lifecycle.list(NO_PARENT, EVERYTHING))
+    assert not list(lifecycle.list(NO_PARENT, Scope()))
 
     assert lifecycle.create(resource) == f"lssm-{env}-drift"
     (found,) = lifecycle.find(resource)
@@ -91,7 +91,7 @@ def test_kept_as_declared(lifecycle: ScheduleLifecycle, env: str) -> None:
     eventually(lifecycle, changed)
 
     lifecycle.delete(found)
-    assert not list(lifecycle.list(NO_PARENT, EVERYTHING))
+    assert not list(lifecycle.list(NO_PARENT, Scope()))
     with pytest.raises(Gone):
         lifecycle.delete(found)
 

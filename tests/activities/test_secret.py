@@ -10,7 +10,7 @@ import pytest
 
 from activities.cloud import Cloud
 from activities.kinds.secret import SecretLifecycle, generate
-from activities.lifecycle import EVERYTHING, NO_PARENT
+from activities.lifecycle import NO_PARENT, Scope
 from activities.secret_store import KEPT_VERSIONS
 from blueprint.errors import SecretMissing, Unavailable
 from blueprint.resource import Observed, Resource, secret
@@ -33,7 +33,7 @@ def routing(model: str) -> Resource:
 
 def only(cloud: Cloud) -> Observed:
     """The one secret there is."""
-    (item,) = SecretLifecycle(cloud).list(NO_PARENT, EVERYTHING)
+    (item,) = SecretLifecycle(cloud).list(NO_PARENT, Scope())
     return item
 
 
@@ -224,7 +224,7 @@ def test_one_list_tells_all(cloud: Cloud, emulator: Control) -> None:
         emulator.call("POST", SECRETS, body)
     before = emulator.requests()["total"]
 
-    assert len(list(SecretLifecycle(cloud).list(NO_PARENT, EVERYTHING))) == 105
+    assert len(list(SecretLifecycle(cloud).list(NO_PARENT, Scope()))) == 105
     assert emulator.requests()["total"] - before == 2
 
 

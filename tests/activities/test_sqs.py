@@ -10,7 +10,7 @@ from scaleway.mnq.v1beta1 import MnqV1Beta1SqsAPI
 from scaleway.secret.v1beta1 import SecretV1Beta1API
 
 from activities.cloud import Cloud
-from activities.lifecycle import EVERYTHING, NO_PARENT
+from activities.lifecycle import NO_PARENT, Scope
 from blueprint.contract import Target
 from blueprint.errors import PermissionDenied, QuotaExceeded
 from blueprint.resource import secret
@@ -349,5 +349,5 @@ def test_destroy(site: Site, emulator: Control) -> None:
 
 def test_not_activated(site: Site) -> None:
     """Nothing is there, and nobody asks SQS for queues."""
-    assert not any(site.lifecycles["sqs"].list(NO_PARENT, EVERYTHING))
+    assert not any(site.lifecycles["sqs"].list(NO_PARENT, Scope()))
     assert not any(site.look({}).values())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.cloud import Cloud
-from activities.lifecycle import EVERYTHING, NO_PARENT
+from activities.lifecycle import NO_PARENT, Scope
 from tests.activities.conftest import Control
 from tests.activities.site import Site
 
@@ -178,6 +178,6 @@ def test_vpcs_beyond_a_page(site: Site, emulator: Control) -> None:
         emulator.call("POST", f"{VPC}/vpcs", {"name": f"other-{number:03d}"})
     site.apply(file())
 
-    found = list(site.lifecycles["vpc"].list(NO_PARENT, EVERYTHING))
+    found = list(site.lifecycles["vpc"].list(NO_PARENT, Scope()))
     assert [item.name for item in found if item.ownership == "ours"] == ["vpc-lssm-prod"]
     assert not site.plan(file()).changes
