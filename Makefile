@@ -22,8 +22,8 @@ lint: $(READY) ## style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(READY) ## measurements, the long forms too
-	@$(BIN)/python -m bench
+bench: $(READY) ## measurements; FULL=1 for the long forms, half an hour
+	@$(BIN)/python -m bench $(if $(FULL),--full)
 
 lock: $(READY) ## resolve the dependencies of pyproject.toml anew
 	@deploy/lock $(BIN)/pip-compile
