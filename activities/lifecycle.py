@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from activities.cloud import Cloud
-from blueprint.errors import Gone
+from blueprint.errors import FailedState, Gone, NotReady
 from blueprint.names import PROTECTED
 from blueprint.plan import Difference
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Health, Observed, Resource
 
 
 @dataclass(frozen=True)
@@ -142,3 +142,22 @@ class Lifecycle(ABC):
 def is_protected(tags: Collection[str] | None) -> bool:
     """Whether these tags say that the object is protected."""
     return PROTECTED in (tags or ())
+
+
+def require_usable(subject: str, health: Health, status: str) -> None:
+    """Nothing, if the object can be used.
+
+    Args:
+        subject: key of its resource.
+        health: what its status means.
+        status: the API's own word.
+
+    Raises:
+        NotReady: it is on its way.
+        FailedState: it ended in a state that it does not leave by itself.
+    """
+    if health == "failed":
+        remedy = "mend it in Scaleway's console and retry; or delete it there, abort and apply again"
+        raise FailedState(f"ended in {status!r}", subject=subject, remedy=remedy)
+    if health == "pending":
+        raise NotReady(f"is {status!r}", subject=subject)

@@ -15,11 +15,11 @@ from typing import TypeVar
 from temporalio import activity
 
 from activities.boundary import attempt_may_have_happened
-from activities.lifecycle import Lifecycle
+from activities.lifecycle import Lifecycle, require_usable
 from activities.registry import Clouds
 from blueprint import contract
 from blueprint.contract import StepInput, StepOutput
-from blueprint.errors import Ambiguous, EngineError, FailedState, Gone, NotOurs, NotReady
+from blueprint.errors import Ambiguous, EngineError, Gone, NotOurs, NotReady
 from blueprint.kinds import KINDS
 from blueprint.plan import Change
 from blueprint.resource import Observed, Resource
@@ -158,11 +158,7 @@ class Steps:
         outputs = {}
         items = lifecycle.read_all([_observed(change) for change in changes])
         for change, item in zip(changes, items, strict=True):
-            if item.health == "failed":
-                remedy = "mend it in Scaleway's console and retry; or delete it there, abort and apply again"
-                raise FailedState(f"ended in {item.status!r}", subject=change.key, remedy=remedy)
-            if item.health == "pending":
-                raise NotReady(f"is {item.status!r}", subject=change.key)
+            require_usable(change.key, item.health, item.status)
             outputs[change.key] = item.outputs | {"id": item.id}
         return outputs
 

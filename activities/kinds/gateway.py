@@ -14,9 +14,9 @@ from scaleway.vpcgw.v2 import IP, Gateway, GatewayNetwork, VpcgwV2API
 from activities.cloud import pages
 from activities.kinds.network_names import network_names
 from activities.kinds.one_write import Write, write_next
-from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
+from activities.lifecycle import Lifecycle, Parent, Scope, is_protected, require_usable
 from activities.secret_store import mark_of, with_mark
-from blueprint.errors import Busy, Gone, NotReady, Refused
+from blueprint.errors import Busy, Gone, Refused
 from blueprint.plan import Difference
 from blueprint.resource import Health, Observed, Resource
 
@@ -301,9 +301,8 @@ class GatewayBastionLifecycle(Lifecycle):
 
 def _write(gateway: Gateway, writes: Sequence[Write]) -> None:
     """Carry out the first of the writes, if there are any, once the gateway takes one."""
-    if writes and _health(gateway) == "pending":
-        raise NotReady(f"is {gateway.status}", subject=f"gateway.{gateway.name}")
     if writes:
+        require_usable("gateway.main", _health(gateway), str(gateway.status))
         write_next(writes)
 
 

@@ -22,12 +22,12 @@ from scaleway.rdb.v1 import (
 from activities.cloud import pages
 from activities.kinds.one_write import Write, write_next
 from activities.kinds.rdb_contents import DatabaseLifecycle, PrivilegeLifecycle, UserLifecycle
-from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
+from activities.lifecycle import Lifecycle, Parent, Scope, is_protected, require_usable
 from activities.secret_store import mark_of, with_mark
-from blueprint.errors import Gone, NotReady
+from blueprint.errors import Gone
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Difference
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Health, Observed, Resource
 
 FAILED = ("error", "locked", "disk_full")
 START_HOUR = "backup-start-hour"
@@ -74,8 +74,7 @@ class InstanceLifecycle(Lifecycle):
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
         """See `Lifecycle`: one write an attempt, whatever the plan saw, until nothing is left to change."""
         instance = self.cloud.api(RdbV1API).get_instance(instance_id=item.id)
-        if str(instance.status) != "ready":
-            raise NotReady(f"is {str(instance.status)!r}", subject=resource.key)
+        require_usable(resource.key, _health(str(instance.status)), str(instance.status))
         writes = list(self._writes(resource, instance))
         if writes:
             write_next(writes)
@@ -148,7 +147,7 @@ class InstanceLifecycle(Lifecycle):
             | ({"password": self._password(instance)} if password else {}),
             outputs={"id": instance.id} | ({"address": private.ip, "port": private.port} if private else {}),
             status=status,
-            health="ok" if status == "ready" else "failed" if status in FAILED else "pending",
+            health=_health(status),
             ownership="ours" if self.is_ours(instance.tags) else "foreign",
             protected=is_protected(instance.tags),
             uses=(_network(private),) if private else (),
@@ -229,7 +228,7 @@ class SettingsLifecycle(Lifecycle):
             },
             outputs={"id": instance.id},
             status=status,
-            health="ok" if status == "ready" else "failed" if status in FAILED else "pending",
+            health=_health(status),
         )
 
 
@@ -248,6 +247,10 @@ def _network(endpoint: Endpoint) -> str:
 def _tags(wanted: list[str], instance: Instance) -> list[str]:
     hour = mark_of(instance.tags, START_HOUR)
     return with_mark(wanted, START_HOUR, hour) if hour else wanted
+
+
+def _health(status: str) -> Health:
+    return "ok" if status == "ready" else "failed" if status in FAILED else "pending"
 
 
 LIFECYCLES = (InstanceLifecycle, SettingsLifecycle, DatabaseLifecycle, UserLifecycle, PrivilegeLifecycle)

@@ -16,12 +16,11 @@ from scaleway.redis.v1 import (
 
 from activities.cloud import pages
 from activities.kinds.one_write import Write, write_next
-from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
-from blueprint.errors import NotReady
+from activities.lifecycle import Lifecycle, Parent, Scope, is_protected, require_usable
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.kinds.redis import SMALLEST_CLUSTER
 from blueprint.plan import Difference
-from blueprint.resource import Observed, Resource
+from blueprint.resource import Health, Observed, Resource
 
 FAILED = ("error", "locked", "suspended")
 
@@ -63,8 +62,7 @@ class ClusterLifecycle(Lifecycle):
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
         """See `Lifecycle`: one write an attempt, whatever the plan saw, until nothing is left to change."""
         cluster = self.cloud.api(RedisV1API).get_cluster(cluster_id=item.id)
-        if str(cluster.status) != "ready":
-            raise NotReady(f"is {str(cluster.status)!r}", subject=resource.key)
+        require_usable(resource.key, _health(str(cluster.status)), str(cluster.status))
         writes = list(self._writes(resource, cluster))
         if writes:
             write_next(writes)
@@ -137,7 +135,7 @@ class ClusterLifecycle(Lifecycle):
             outputs={"id": cluster.id}
             | ({"address": private.ips[0], "port": private.port} if private and private.ips else {}),
             status=status,
-            health="ok" if status == "ready" else "failed" if status in FAILED else "pending",
+            health=_health(status),
             ownership="ours" if self.is_ours(cluster.tags) else "foreign",
             protected=is_protected(cluster.tags),
             uses=(network,) if network else (),
@@ -159,6 +157,10 @@ def _private(private_network_id: str) -> EndpointSpec:
 
 def _settings(values: dict[str, str]) -> list[ClusterSetting]:
     return [ClusterSetting(name=name, value=value) for name, value in values.items()]
+
+
+def _health(status: str) -> Health:
+    return "ok" if status == "ready" else "failed" if status in FAILED else "pending"
 
 
 LIFECYCLES = (ClusterLifecycle,)
