@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
@@ -133,7 +134,8 @@ def main() -> None:
 
     Between 6 and 10 of 100 short processes died with SIGABRT after their work was done (temporalio issue 300).
     """
-    code = invoke(sys.argv[1:])
+    asked = os.environ.get(local.COMPLETE)
+    code = shell_complete(cli, {}, "scaleway-infra", local.COMPLETE, asked) if asked else invoke(sys.argv[1:])
     flush()
     sys.stdout.flush()
     sys.stderr.flush()

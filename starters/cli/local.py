@@ -12,6 +12,9 @@ from starters.cli.session import DEV_FOLDER, Session, pass_session
 from starters.dev import EMULATOR_PORT, LATENCY, TEMPORAL_PORT, UI_PORT, Dev, run
 from starters.doctor import diagnose
 
+COMPLETE = "_SCALEWAY_INFRA_COMPLETE"
+"""The variable by which a shell asks for completions, as Click names it."""
+
 
 @click.command()
 @click.option("--state-dir", type=click.Path(path_type=Path), default=DEV_FOLDER, show_default=True)
@@ -76,8 +79,7 @@ def completion(shell: str) -> None:
     Example: eval "$(scaleway-infra completion bash)"
     """
     program = Path(sys.argv[0]).name or "scaleway-infra"
-    variable = "_SCALEWAY_INFRA_COMPLETE"
     if shell == "fish":
-        click.echo(f"env {variable}=fish_source {program} | source")
+        click.echo(f"env {COMPLETE}=fish_source {program} | source")
     else:
-        click.echo(f'eval "$({variable}={shell}_source {program})"')
+        click.echo(f'eval "$({COMPLETE}={shell}_source {program})"')
