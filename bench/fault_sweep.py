@@ -129,7 +129,9 @@ async def _sweep(
         fired = sum(fault["fired"] for fault in stack.emulator.faults())
         stack.emulator.set_faults([])
         struck += fired
-        report.require(fired == len(calls), f"{what}: {len(calls) - fired} of {len(calls)} never came to pass")
+        # How often a seal is broken depends on which writes meet, so a later call may be missing; a first one may not.
+        due = sum(number == 1 for _, number in calls)
+        report.require(fired >= due, f"{what}: {due - fired} of {due} never came to pass")
         if outcome.trouble:
             stuck += 1
             report.violations.append(f"{what}: {outcome.trouble}")
