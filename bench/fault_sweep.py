@@ -37,6 +37,8 @@ KINDS = {
 """Ways to go wrong, with their names at the emulator. The first strikes after the call has done what it does."""
 SAMPLE = 4
 """Single trials for each kind and run in the short form."""
+VARYING = "PATCH /vpc/v2/regions/{region}/vpcs/{vpc_id}"
+"""The one operation that a run calls more or less often: writes that meet break a seal once, or each for itself."""
 _SHOWN = 500
 PATIENCE = 60.0
 """Seconds after which a trial counts as stuck; a clean run takes a few."""
@@ -129,9 +131,10 @@ async def _sweep(
         fired = sum(fault["fired"] for fault in stack.emulator.faults())
         stack.emulator.set_faults([])
         struck += fired
-        # How often a seal is broken depends on which writes meet, so a later call may be missing; a first one may not.
-        due = sum(number == 1 for _, number in calls)
-        report.require(fired >= due, f"{what}: {due - fired} of {due} never came to pass")
+        if not fired and calls[0][0] == VARYING and calls[0][1] > 1:
+            report.notes.append(f"{what}: this run made fewer of them, so none was struck")
+        else:
+            report.require(fired == len(calls), f"{what}: {len(calls) - fired} of {len(calls)} never came to pass")
         if outcome.trouble:
             stuck += 1
             report.violations.append(f"{what}: {outcome.trouble}")

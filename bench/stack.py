@@ -86,6 +86,7 @@ class Stack:
             self.engine = Engine(client, self.endpoints.temporal_ui_url)
             await self.worker_listens()
         except BaseException:
+            # Ctrl-C too: nobody else would end what was started.
             self.dev.stop()
             raise
         return self

@@ -152,6 +152,7 @@ class Emulator:
         except ApiError as error:
             reply = Reply(error.body, error.status, error.headers)
         except Exception:
+            # A fault of ours must look like one of theirs: a client meets a 500, and the emulator lives on.
             traceback.print_exc()
             reply = Reply({"message": "Internal error"}, 500)
         changed, settles = self.world.set_in_motion() if mutating else ((), 0.0)

@@ -100,6 +100,7 @@ class Dev:
             self._endpoints = self._start_processes(patience=5.0 if stale else 0.0)
             self._folder.publish(self._endpoints)
         except BaseException:
+            # Ctrl-C too: nobody else would end what was started, nor release the folder.
             self.stop()
             raise
         return self._endpoints

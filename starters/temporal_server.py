@@ -156,6 +156,7 @@ class TemporalServer:
         try:
             self._await_service(time.monotonic() + patience)
         except BaseException:
+            # Ctrl-C too: nobody else would end the server.
             self.stop()
             raise
 

@@ -91,6 +91,7 @@ class NameServer:
         try:
             reply = self._reply(request, client)
         except Exception:
+            # A name server that fails says so, and answers the next query.
             traceback.print_exc()
             reply = _empty(request, RCODE.SERVFAIL)
         packed: bytes = reply.pack()
