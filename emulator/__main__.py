@@ -1,4 +1,4 @@
-"""`python -m emulator --port PORT [--latency FACTOR] [--state FILE]`."""
+"""`python -m emulator --port PORT [--latency FACTOR] [--state FILE] [--real FOLDER]`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def main() -> int:
         "--latency", type=factor, default=0.0, help="factor on Scaleway's real delays (0: none, 1: as they are)"
     )
     parser.add_argument("--state", type=Path, help="SQLite file that keeps the world over restarts")
+    parser.add_argument("--real", type=Path, help="folder of real machines, balancers and databases behind the API")
     options = parser.parse_args()
-    return run(options.port, options.latency, options.state)
+    return run(options.port, options.latency, options.state, options.real)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from emulator.errors import ApiError, denied_authentication, invalid_arguments
 from emulator.products import load_products
 from emulator.products.iam.api_keys import OWNERS_KEY
 from emulator.requests import RequestLog
+from emulator.real.house import followers_of
 from emulator.router import Router
 from emulator.routing import Answer, Call, Reply, Route
 from emulator.statefile import StateFile, StateFileError
@@ -44,18 +45,22 @@ class Emulator:
         latency: factor on Scaleway's real delays: 0 none, 1 as they are.
         state: SQLite file to keep the world in; None keeps it in memory.
         seed: for ids and addresses; None draws one.
+        real: folder of the real things behind the API (`emulator.real`); None has none.
 
     Raises:
         StateFileError: the state file cannot be used.
     """
 
-    def __init__(self, latency: float = 0.0, state: Path | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self, latency: float = 0.0, state: Path | None = None, seed: int | None = None, real: Path | None = None
+    ) -> None:
         self.router = Router(route for product in load_products() for route in product.routes)
-        self.world = World(latency, seed)
+        self.world = World(latency, seed, loopback=real is not None)
         self.log = RequestLog()
         self.faults = faults.Faults()
         self.planes: dict[str, dataplane.Endpoint] = {}
         self.url = ""
+        self.real = followers_of(self.world, real) if real else None
         self._control = control.Control(self)
         self._state = StateFile(state) if state else None
         if self._state is None or not self._state.load(self.world):
@@ -81,6 +86,8 @@ class Emulator:
             raise PortInUseError(f"port {port} of {HOST} cannot be opened: {os.strerror(error.errno or 0)}") from error
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
         self.planes = await dataplane.start_all(self.world, self.log, self.faults, near=port, changed=self._save)
+        if self.real:
+            self.real.start()
 
     async def stop(self) -> None:
         """Close the ports and write what is not written yet."""
@@ -88,6 +95,8 @@ class Emulator:
             await self._runner.cleanup()
         for plane in self.planes.values():
             await plane.stop()
+        if self.real:
+            await self.real.stop()
         if self._state:
             self._state.save(self.world)
             self._state.close()
@@ -131,6 +140,8 @@ class Emulator:
         if self._state:
             self._state.save(self.world)
         self.world.changed.clear()
+        if self.real:
+            self.real.wake()
 
     # -- requests ----------------------------------------------------------------------------------------------
 
@@ -278,19 +289,20 @@ async def serve(emulator: Emulator, port: int) -> None:
     await emulator.stop()
 
 
-def run(port: int, latency: float = 0.0, state: Path | None = None) -> int:
+def run(port: int, latency: float = 0.0, state: Path | None = None, real: Path | None = None) -> int:
     """Run the emulator in the foreground until it is told to stop.
 
     Args:
         port: of the Scaleway API; 0 takes a free one.
         latency: factor on Scaleway's real delays.
         state: SQLite file that keeps the world over restarts.
+        real: folder of the real things behind the API; None has none.
 
     Returns:
         The exit code: 0, or 1 with one line on standard error if the port or the file cannot be used.
     """
     try:
-        asyncio.run(serve(Emulator(latency, state), port))
+        asyncio.run(serve(Emulator(latency, state, real=real), port))
     except (PortInUseError, StateFileError) as error:
         sys.stderr.write(f"emulator: {error}\n")
         return 1

@@ -19,7 +19,7 @@ Query = dict[str, list[str]]
 class Control:
     """The operations on an emulator as a whole.
 
-    reset, snapshot, resources, requests, faults, endpoints and latency; `answer` finds the one that a path names.
+    reset, snapshot, resources, requests, faults, endpoints, real and latency; `answer` finds the one that a path names.
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -35,6 +35,7 @@ class Control:
             ("PUT", "faults"): self._replace_faults,
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "endpoints"): self._endpoints,
+            ("GET", "real"): self._real,
             ("GET", "latency"): self._latency,
             ("PUT", "latency"): self._set_latency,
         }
@@ -105,6 +106,10 @@ class Control:
 
     def _endpoints(self, query: Query, body: Document) -> Answer:
         return self._emulator.endpoints()
+
+    def _real(self, query: Query, body: Document) -> Answer:
+        """What really runs behind the API; nothing if the emulator was started without."""
+        return self._emulator.real.show() if self._emulator.real else {"running": {}, "obstacles": {}}
 
     def _latency(self, query: Query, body: Document) -> Answer:
         return {"factor": self._emulator.world.latency}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import heapq
+import ipaddress
 import itertools
 import random
 import time
@@ -25,6 +26,9 @@ Hook = Callable[["World", Document, Document], None]
 DEFAULT_PROJECT = "11111111-1111-4111-8111-111111111111"
 """The project that exists at the start. As at Scaleway, the default project has its organization's id."""
 DEFAULT_ORGANIZATION = DEFAULT_PROJECT
+
+LOOPBACK_PUBLIC = ipaddress.IPv4Network("127.224.0.0/11")
+"""Where balancers and gateways have their public addresses when they are real."""
 
 HOOKS: dict[str, Hook] = {}
 SEEDS: list[Callable[[World], None]] = []
@@ -52,10 +56,12 @@ class World:
     Args:
         latency: factor on every real delay: 0 settles at once, 1 takes as long as Scaleway does.
         seed: for the generator behind ids and addresses; None draws one.
+        loopback: public IPv4 addresses are taken from `LOOPBACK_PUBLIC`, where real things can listen.
     """
 
-    def __init__(self, latency: float = 0.0, seed: int | None = None) -> None:
+    def __init__(self, latency: float = 0.0, seed: int | None = None, *, loopback: bool = False) -> None:
         self.latency = latency
+        self.loopback = loopback
         self.random = random.Random(seed)
         self.tables: dict[str, dict[str, Document]] = {}
         self.changed: dict[tuple[str, str], None] = {}
@@ -74,6 +80,11 @@ class World:
         """A time as Scaleway writes it: 2026-07-21T10:18:52.123456Z."""
         moment = datetime.fromtimestamp(self.now() if at is None else at, UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def public_ipv4(self, block: str) -> str:
+        """A public address that Scaleway might give: one of this block, or of loopback where things are real."""
+        network = LOOPBACK_PUBLIC if self.loopback else ipaddress.IPv4Network(block)
+        return str(network[self.random.randrange(1, network.num_addresses - 1)])
 
     # -- documents ---------------------------------------------------------------------------------------------
 

@@ -10,12 +10,16 @@ from pydantic import AfterValidator, Field
 from blueprint.environment.base import Section
 from blueprint.environment.scalars import CommercialType, Network, Port, Ports, wrong
 
+LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
+"""Where a rehearsal has its private network: what has an address in it is real on the local Scaleway."""
 PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
 def _private_ipv4(value: str) -> str:
     network = ipaddress.ip_network(value)
-    if not isinstance(network, ipaddress.IPv4Network) or not any(network.subnet_of(wide) for wide in PRIVATE_RANGES):
+    if not isinstance(network, ipaddress.IPv4Network) or not any(
+        network.subnet_of(wide) for wide in (*PRIVATE_RANGES, LOOPBACK)
+    ):
         raise wrong(f"{value!r} is not private; one inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 fits")
     if not 20 <= network.prefixlen <= 29:
         raise wrong(f"{value!r} has the wrong size; between /20 and /29 fits a private network")

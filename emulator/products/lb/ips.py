@@ -55,8 +55,7 @@ def _free_address(world: World, is_ipv6: bool) -> str:
             block = ipaddress.ip_network(IPV6_BLOCK)
             address = str(block[world.random.getrandbits(20) << 64])
         else:
-            network = ipaddress.ip_network(world.random.choice(IPV4_BLOCKS))
-            address = str(network[world.random.randrange(1, network.num_addresses - 1)])
+            address = world.public_ipv4(world.random.choice(IPV4_BLOCKS))
         if address not in taken:
             return address
 

@@ -11,13 +11,15 @@ from emulator.products.vpcgw.api import GATEWAYS, IPS, here, ordered, product, r
 from emulator.routing import Answer, Call
 from emulator.world import Document, World, public
 
+IPV4_BLOCK = "51.15.0.0/16"
+
 
 def reserve(world: World, holder: Document, zone: str, tags: list[str]) -> Document:
     """A fresh public address. `gateway_id` is there only while it is attached."""
     taken = {ip["address"] for ip in world.all(IPS)}
     address = ""
     while not address or address in taken:
-        address = f"51.15.{world.random.randrange(256)}.{world.random.randrange(1, 255)}"
+        address = world.public_ipv4(IPV4_BLOCK)
     now = world.timestamp()
     return world.put(
         IPS,

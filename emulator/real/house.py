@@ -1,0 +1,20 @@
+"""Everything real, put together: one line for each follower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.real.follower import Follower, Followers
+from emulator.world import World
+
+
+def followers_of(world: World, folder: Path) -> Followers:
+    """Every follower of a world.
+
+    Args:
+        world: what they follow.
+        folder: where their data, configuration and logs are kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    followers: list[Follower] = []
+    return Followers(world, followers)
