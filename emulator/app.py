@@ -21,8 +21,8 @@ from emulator.connections import cut
 from emulator.errors import ApiError, denied_authentication, invalid_arguments
 from emulator.products import load_products
 from emulator.products.iam.api_keys import OWNERS_KEY
-from emulator.requests import RequestLog
 from emulator.real.house import followers_of
+from emulator.requests import RequestLog
 from emulator.router import Router
 from emulator.routing import Answer, Call, Reply, Route
 from emulator.statefile import StateFile, StateFileError

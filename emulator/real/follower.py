@@ -32,7 +32,7 @@ class Follower(Protocol):
         """Why it cannot work on this computer and what to do about it; None if it can."""
 
     async def follow(self, world: World) -> None:
-        """Compare, and act on the first differences. Quick: what takes longer than a moment runs in a task of its own."""
+        """Compare, and act on the first differences. Quick: what takes long runs in a task of its own."""
 
     async def stop(self) -> None:
         """End every process; the data stays."""

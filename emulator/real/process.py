@@ -59,7 +59,7 @@ class Process:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
-    def signal(self, number: signal.Signals | int) -> None:
+    def send(self, number: signal.Signals | int) -> None:
         """Send a signal to its group; harmless if it does not run."""
         if self._process is not None and self._process.returncode is None:
             os.killpg(self._process.pid, number)
@@ -68,11 +68,11 @@ class Process:
         """Ask it to stop, kill it after `patience` seconds. Harmless if it does not run."""
         if self._process is None:
             return
-        self.signal(ask)
+        self.send(ask)
         try:
             await asyncio.wait_for(self._process.wait(), patience)
         except TimeoutError:
-            self.signal(signal.SIGKILL)
+            self.send(signal.SIGKILL)
             await self._process.wait()
 
     def last_words(self, lines: int = 8) -> str:
