@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from blueprint.environment.app import App
 from blueprint.environment.base import Section
 from blueprint.environment.buckets import Bucket
 from blueprint.environment.dns import Zone
@@ -87,6 +88,8 @@ class Environment(Section):
     """Cockpit; untouched if left out."""
     llm: Llm | None = None
     """LLM routing table; none if left out."""
+    app: App | None = None
+    """The application and its releases; nothing is released if left out."""
     schedules: Schedules = Schedules()
     """What happens by the clock."""
 

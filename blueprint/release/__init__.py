@@ -1,0 +1,1 @@
+"""Releases, pure: what is on the nodes, what a deploy does about it, and how it goes back."""
