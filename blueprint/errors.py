@@ -5,6 +5,9 @@
     ├── PlanOutOfDate             plan_out_of_date         the world moved since the plan was made
     ├── Conflict                  conflict                 something stands in the plan's way that a person has to clear
     ├── Aborted                   aborted                  an operator ended the run
+    ├── ReleaseRefused            release_refused          a deploy or rollback must not begin: its reasons say why
+    ├── ReleaseFailed             release_failed           a release ended before, or without, going back
+    ├── RolledBack                rolled_back              a release did not do; the one before runs again
     ├── LeftOver                  left_over                something of ours is still there after a destroy
     ├── NotOurs                   not_ours                 an object has our name but not our tag
     ├── Ambiguous                 ambiguous                two objects answer to one name
@@ -90,6 +93,24 @@ class Aborted(EngineError):
     """An operator ended the run."""
 
     code = "aborted"
+
+
+class ReleaseRefused(EngineError):
+    """A deploy or rollback must not begin; `message` lists every reason."""
+
+    code = "release_refused"
+
+
+class ReleaseFailed(EngineError):
+    """A release failed before it touched a node, or its nodes were left as they are."""
+
+    code = "release_failed"
+
+
+class RolledBack(EngineError):
+    """A release failed on a node, and the nodes it had touched run the one before again."""
+
+    code = "rolled_back"
 
 
 class LeftOver(EngineError):

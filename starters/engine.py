@@ -31,14 +31,29 @@ from blueprint.contract import InventoryInput, InventoryOutput, PlanInput, Targe
 from blueprint.environment import Environment
 from blueprint.errors import EngineError
 from blueprint.plan import Plan
+from blueprint.release.record import ReleaseRecord
 from workflows.apply import Apply
 from workflows.connection import connect
+from workflows.deploy import Deploy, Rollback
 from workflows.destroy import Destroy
 from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY, TASK_QUEUE, look_id, turn_id
-from workflows.look import Drift, PlanEnvironment, Status
-from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, DriftOutput, Progress, SkipInput
+from workflows.look import Drift, PlanEnvironment, Releases, Status
+from workflows.messages import (
+    AbortInput,
+    ChangeInput,
+    ChangeOutput,
+    Decided,
+    DriftOutput,
+    Progress,
+    ReleaseInput,
+    ReleaseLook,
+    SkipInput,
+)
 
 T = TypeVar("T")
+COMMIT = "commit"
+"""Key of a deploy's memo: which commit it brings."""
+WHATEVER = "whatever it is"
 SILENCE_OF_A_WORKER = timedelta(seconds=75)
 """A worker asks for work once a minute at least; Temporal remembers one that is gone for five."""
 
@@ -75,6 +90,8 @@ class Running:
     """Who or what started it."""
     link: str
     """Its page in Temporal's UI."""
+    commit: str = ""
+    """The release that it brings; empty if it is no deploy."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +161,11 @@ class Engine:
         run = await self._look(Status.run, "status", request.target, request)
         return await run.result()
 
+    async def releases(self, release: ReleaseInput) -> ReleaseLook:
+        """What is on the nodes, and what a deploy of the ref would do, if there is one."""
+        run = await self._look(Releases.run, "releases", release.site.target, release)
+        return await run.result()
+
     # -- changing ----------------------------------------------------------------------------------------------
 
     async def apply(self, change: ChangeInput) -> Run[ChangeOutput]:
@@ -152,7 +174,9 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken.
         """
-        return await self._take_turn(Apply.run, "apply", change)
+        return await self._take_turn(
+            Apply.run, "apply", change.request.target, change, ChangeOutput, f"Plan: {change.fingerprint or WHATEVER}."
+        )
 
     async def destroy(self, change: ChangeInput) -> Run[ChangeOutput]:
         """Begin to remove everything of an environment.
@@ -160,31 +184,66 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken.
         """
-        return await self._take_turn(Destroy.run, "destroy", change)
+        return await self._take_turn(
+            Destroy.run,
+            "destroy",
+            change.request.target,
+            change,
+            ChangeOutput,
+            f"Plan: {change.fingerprint or WHATEVER}.",
+        )
 
-    async def current(self, target: Target) -> Run[ChangeOutput] | None:
+    async def deploy(self, release: ReleaseInput) -> Run[ReleaseRecord]:
+        """Begin to bring a commit to every node. Its `ref` has to be a full commit, so that the run has an identity.
+
+        Raises:
+            AnotherChangeRuns: the environment's turn is taken; its `running.commit` tells whether by the same deploy.
+        """
+        return await self._take_turn(
+            Deploy.run, "deploy", release.site.target, release, ReleaseRecord, f"Commit: {release.ref}.", release.ref
+        )
+
+    async def rollback(self, release: ReleaseInput) -> Run[ReleaseRecord]:
+        """Begin to bring an earlier release back to every node.
+
+        Raises:
+            AnotherChangeRuns: the environment's turn is taken.
+        """
+        return await self._take_turn(
+            Rollback.run,
+            "rollback",
+            release.site.target,
+            release,
+            ReleaseRecord,
+            f"To: {release.ref or 'the one before'}.",
+        )
+
+    async def current(self, target: Target) -> Run[Any] | None:
         """The change that has the environment's turn, to follow and to steer, or None."""
         description = await self._turn_holder(target)
-        return self._change(target, description.run_id) if description else None
+        if description is None:
+            return None
+        gives = ReleaseRecord if description.workflow_type in ("Deploy", "Rollback") else ChangeOutput
+        return self._change(target, description.run_id, gives)
 
     async def running(self, target: Target) -> Running | None:
         """The change that has the environment's turn, for people, or None."""
         description = await self._turn_holder(target)
-        return self._running(target, description) if description else None
+        return await self._running(description) if description else None
 
     # -- steering ----------------------------------------------------------------------------------------------
 
-    async def retry(self, run: Run[ChangeOutput]) -> Decided:
+    async def retry(self, run: Run[Any]) -> Decided:
         """Every parked step tries again."""
         decided: Decided = await run.handle.execute_update("retry", result_type=Decided)
         return decided
 
-    async def skip(self, run: Run[ChangeOutput], decision: SkipInput) -> Decided:
+    async def skip(self, run: Run[Any], decision: SkipInput) -> Decided:
         """One parked step counts as done."""
         decided: Decided = await run.handle.execute_update("skip", decision, result_type=Decided)
         return decided
 
-    async def abort(self, run: Run[ChangeOutput], decision: AbortInput) -> Decided:
+    async def abort(self, run: Run[Any], decision: AbortInput) -> Decided:
         """No further step begins; the run fails."""
         decided: Decided = await run.handle.execute_update("abort", decision, result_type=Decided)
         return decided
@@ -220,26 +279,35 @@ class Engine:
         )
         return Run(handle, self._link(handle.id, handle.result_run_id))
 
-    async def _take_turn(self, workflow: Any, operation: str, change: ChangeInput) -> Run[ChangeOutput]:
-        target = change.request.target
+    async def _take_turn(
+        self,
+        workflow: Any,
+        operation: str,
+        target: Target,
+        argument: Any,
+        gives: type[T],
+        details: str,
+        commit: str = "",
+    ) -> Run[T]:
         try:
             handle = await self.client.start_workflow(
                 workflow,
-                change,
+                argument,
                 id=turn_id(target.environment),
                 task_queue=self.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=self._attributes(operation, target),
-                static_summary=f"{operation} {target.environment}",
-                static_details=f"Started by {started_by()}. Plan: {change.fingerprint or 'whatever it is'}.",
+                memo={COMMIT: commit} if commit else None,
+                static_summary=f"{operation} {target.environment}" + (f": {commit[:9]}" if commit else ""),
+                static_details=f"Started by {started_by()}. {details}",
             )
         except WorkflowAlreadyStartedError as error:
-            raise AnotherChangeRuns(self._running(target, await self._described(target, error.run_id))) from None
-        return self._change(target, handle.result_run_id)
+            raise AnotherChangeRuns(await self._running(await self._described(target, error.run_id))) from None
+        return self._change(target, handle.result_run_id, gives)
 
-    def _change(self, target: Target, run_id: str | None) -> Run[ChangeOutput]:
+    def _change(self, target: Target, run_id: str | None, gives: type[T]) -> Run[T]:
         """This very run: without its id, a call that comes late would reach the next one of the environment."""
-        handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id, result_type=ChangeOutput)
+        handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id, result_type=gives)
         return Run(handle, self._link(handle.id, run_id))
 
     async def _turn_holder(self, target: Target) -> WorkflowExecutionDescription | None:
@@ -254,14 +322,15 @@ class Engine:
     async def _described(self, target: Target, run_id: str | None = None) -> WorkflowExecutionDescription:
         return await self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id).describe()
 
-    def _running(self, target: Target, description: WorkflowExecutionDescription) -> Running:
+    async def _running(self, description: WorkflowExecutionDescription) -> Running:
         attributes = description.typed_search_attributes
         return Running(
-            environment=target.environment,
+            environment=attributes.get(ENVIRONMENT) or description.id,
             operation=attributes.get(OPERATION) or description.workflow_type.lower(),
             since=description.start_time,
             started_by=attributes.get(STARTED_BY) or "somebody",
             link=self._link(description.id, description.run_id),
+            commit=await description.memo_value(COMMIT, "", type_hint=str),
         )
 
     def _attributes(self, operation: str, target: Target) -> TypedSearchAttributes:

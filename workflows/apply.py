@@ -12,6 +12,8 @@ from workflows.messages import ChangeInput, ChangeOutput
 class Apply(Steerable):
     """Plan, compare with what was approved, carry out."""
 
+    run_state: ChangeRun
+
     @workflow.init
     def __init__(self, input: ChangeInput) -> None:
         self.run_state = ChangeRun(input)

@@ -32,6 +32,7 @@ def begin(
     argument: I,
     summary: str,
     cancellation: ActivityCancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    attempt: timedelta = ATTEMPT,
 ) -> ActivityHandle[O]:
     """Schedule an activity.
 
@@ -40,12 +41,13 @@ def begin(
         argument: its one input.
         summary: the line that Temporal's UI shows beside it.
         cancellation: by default a cancelled activity still ends its attempt, and its result counts.
+        attempt: longest attempt.
     """
     return workflow.start_activity(
         activity.name,
         argument,
         result_type=activity.gives,
-        start_to_close_timeout=ATTEMPT,
+        start_to_close_timeout=attempt,
         schedule_to_close_timeout=PATIENCE,
         heartbeat_timeout=SILENCE,
         retry_policy=RETRIES,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from temporalio import workflow
 
 from blueprint import contract
@@ -76,10 +78,19 @@ class ChangeRun:
         return self._progress.model_copy(update={"steps": steps})
 
 
+class SteerableRun(Protocol):
+    """What can be steered: a run with parked steps."""
+
+    parking: Parking
+
+    def progress(self) -> Progress:
+        """The run, seen from outside."""
+
+
 class Steerable:
     """The updates and queries of every run that changes something. A workflow class inherits them."""
 
-    run_state: ChangeRun
+    run_state: SteerableRun
 
     @workflow.update(name="retry", description="Every parked step tries again. Needs no data.")
     def retry(self) -> Decided:

@@ -16,6 +16,8 @@ from workflows.messages import ChangeInput, ChangeOutput
 class Destroy(Steerable):
     """Plan the removal of everything that is ours, carry it out, look again."""
 
+    run_state: ChangeRun
+
     @workflow.init
     def __init__(self, input: ChangeInput) -> None:
         self.run_state = ChangeRun(input)

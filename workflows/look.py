@@ -1,4 +1,4 @@
-"""Plan, drift and status: they only read, and take nobody's turn."""
+"""Plan, drift, status and releases: they only read, and take nobody's turn."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from temporalio import workflow
 from blueprint import contract
 from blueprint.contract import DRIFT_WORKFLOW, InventoryInput, InventoryOutput, PlanInput
 from blueprint.plan import Plan
+from blueprint.release import contract as release
+from blueprint.release.contract import FactsInput
+from blueprint.release.decision import plan_deploy
 from workflows.calls import look
-from workflows.messages import DriftOutput
+from workflows.messages import DriftOutput, ReleaseInput, ReleaseLook
 
 
 @workflow.defn(name="Plan")
@@ -42,3 +45,16 @@ class Status:
     async def run(self, input: InventoryInput) -> InventoryOutput:
         """Look at everything."""
         return await look(contract.INVENTORY, input, f"inventory of {input.target.environment}")
+
+
+@workflow.defn(name="Releases")
+class Releases:
+    """What is on the nodes, and, for a ref, what a deploy of it would do."""
+
+    @workflow.run
+    async def run(self, input: ReleaseInput) -> ReleaseLook:
+        """Look at every node and the pool."""
+        request = FactsInput(site=input.site, ref=input.ref)
+        facts = await look(release.FACTS, request, f"nodes of {input.site.target.environment}")
+        plan = plan_deploy(facts, input.site.app, force=input.force) if facts.commit else None
+        return ReleaseLook(facts=facts, plan=plan)

@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from blueprint.contract import PlanInput
 from blueprint.plan import Plan
+from blueprint.release.contract import Site
+from blueprint.release.decision import ReleasePlan
+from blueprint.release.facts import FreezeFacts, ReleaseFacts
+from blueprint.release.record import Origin
 from blueprint.resource import Model
 
 
@@ -56,8 +60,9 @@ class Decided(Model):
     """The steps it was about."""
 
 
-StepState = Literal["waiting", "running", "parked", "done", "skipped", "dropped"]
-"""dropped: not begun, because the run was cancelled or aborted, or because what it needs was skipped."""
+StepState = Literal["waiting", "running", "parked", "done", "failed", "skipped", "dropped"]
+"""failed: it went wrong, and the run deals with that. dropped: not begun, because the run was cancelled or aborted, or
+because what it needs was skipped."""
 
 
 class StepProgress(Model):
@@ -75,7 +80,18 @@ class StepProgress(Model):
     """Why it is parked."""
 
 
-Phase = Literal["planning", "changing", "proving", "done"]
+Phase = Literal[
+    "planning",
+    "changing",
+    "proving",
+    "preflight",
+    "preparing",
+    "migrating",
+    "rolling",
+    "rolling back",
+    "recording",
+    "done",
+]
 
 
 class Progress(Model):
@@ -99,3 +115,34 @@ class DriftOutput(Model):
 
     plan: Plan
     """What an apply would do about it, with every detail read."""
+
+
+class ReleaseInput(Model):
+    """What a deploy or a rollback works on."""
+
+    site: Site
+    """The application."""
+    ref: str = ""
+    """For a deploy: branch, tag or commit. For a rollback: the start of a release's commit; the one before if empty."""
+    force: bool = False
+    """Whether refusals that can be overruled are."""
+    origin: Origin
+    """Who asked for it."""
+    reason: str = ""
+    """For a rollback: what is wrong with the release that goes."""
+
+
+class ReleaseLook(Model):
+    """What a look at the application's releases found."""
+
+    facts: ReleaseFacts
+    """Nodes, pool, freeze, commit."""
+    plan: ReleasePlan | None = None
+    """What a deploy of the ref would do; None if no ref was asked for."""
+
+
+class FreezeInput(Model):
+    """Why nothing is to be deployed."""
+
+    freeze: FreezeFacts
+    """Who, why, until when."""

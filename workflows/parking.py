@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +13,12 @@ from workflows.identity import BLOCKED_STEP, NEEDS_OPERATOR
 from workflows.messages import AbortInput, Decided, SkipInput
 
 Decision = Literal["retry", "skip", "abort"]
+CHOICES: Mapping[Decision, str] = {
+    "retry": "every parked step tries again: mend the cause first",
+    "skip": "the step counts as done; what needs it is parked or dropped",
+    "abort": "no further step begins; another apply can go on from here later",
+}
+"""What each decision does, unless a step says otherwise."""
 LONGEST_KEYWORD = 255
 """Characters of a keyword that PostgreSQL and SQLite take in Temporal's search attributes."""
 
@@ -28,11 +35,13 @@ class Parking:
     parked: dict[str, str] = field(default_factory=dict)
     aborted: str | None = None
     _decisions: dict[str, Decision] = field(default_factory=dict)
+    _choices: dict[str, Mapping[Decision, str]] = field(default_factory=dict)
     _closed: bool = False
 
-    def park(self, step: str, trouble: str) -> None:
-        """From now on the step waits, and everybody can see why."""
+    def park(self, step: str, trouble: str, choices: Mapping[Decision, str] = CHOICES) -> None:
+        """From now on the step waits, and everybody can see why, and what each choice means for it."""
         self.parked[step] = trouble
+        self._choices[step] = choices
         workflow.logger.error("step %s is parked: %s", step, trouble)
         self._show()
 
@@ -40,7 +49,7 @@ class Parking:
         """Wait, for as long as it takes, until somebody decides about a parked step, or the run is cancelled."""
         await workflow.wait_condition(lambda: step in self._decisions or self.aborted is not None or self._closed)
         decision = self._decisions.pop(step, "abort")
-        del self.parked[step]
+        del self.parked[step], self._choices[step]
         self._show()
         return decision
 
@@ -81,16 +90,16 @@ class Parking:
         for step, trouble in self.parked.items():
             lines += [f"- **`{step}`**: {trouble}"]
         first = next(iter(self.parked))
+        choices = self._choices[first]
         lines += [
             "",
             "Nothing else is lost: steps that do not need these go on. Choose, by *Send an Update* or by the CLI:",
             "",
             "| update | data | what it does |",
             "|---|---|---|",
-            "| `retry` | none | every parked step tries again: mend the cause first |",
-            f'| `skip` | `{{"step": "{first}", "reason": "..."}}` | the step counts as done; what needs it is parked '
-            "or dropped |",
-            '| `abort` | `{"reason": "..."}` | no further step begins; another apply can go on from here later |',
+            f"| `retry` | none | {choices['retry']} |",
+            f'| `skip` | `{{"step": "{first}", "reason": "..."}}` | {choices["skip"]} |',
+            f'| `abort` | `{{"reason": "..."}}` | {choices["abort"]} |',
         ]
         return "\n".join(lines)
 

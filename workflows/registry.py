@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from workflows.apply import Apply
+from workflows.deploy import Deploy, Rollback
 from workflows.destroy import Destroy
-from workflows.look import Drift, PlanEnvironment, Status
+from workflows.freeze import Freeze
+from workflows.look import Drift, PlanEnvironment, Releases, Status
 
-WORKFLOWS = (Apply, Destroy, PlanEnvironment, Drift, Status)
+WORKFLOWS = (Apply, Destroy, Deploy, Rollback, Freeze, PlanEnvironment, Drift, Status, Releases)

@@ -18,7 +18,7 @@ from blueprint.kinds import KINDS
 from blueprint.plan import Change, Plan, Step
 from blueprint.resource import Observed, resolve_known
 from workflows.calls import begin
-from workflows.failures import failure
+from workflows.failures import failure, told
 from workflows.messages import StepProgress, StepState
 from workflows.parking import Decision, Parking
 
@@ -121,8 +121,7 @@ class Walk:
             await self._carry_out(step)
         except (ActivityError, EngineError, CancelledError) as error:
             if not self._stopping and not is_cancelled_exception(error):
-                cause = error.cause if isinstance(error, ActivityError) else error
-                return str(getattr(cause, "message", None) or cause or error)
+                return told(error)
             self._enter(step, "dropped")
         else:
             self._enter(step, "done")

@@ -74,6 +74,9 @@ class App(Section):
         "http://{address}:3000/healthz"
     )
     """What is asked on the node itself whether it is well; `{address}` is the node's own. It answers 200."""
+    url: Annotated[str, Matching(r"https?://[^\s]+", "an address, such as https://api.example.org/")] | None = None
+    """What users ask, through the load balancer: probed while nodes change, so that a release tells what it cost them.
+    Not probed if left out."""
     env_file: EnvFile | None = None
     """Variables of the units; untouched if left out."""
     llm_routing: AbsolutePath | None = None

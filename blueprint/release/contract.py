@@ -10,6 +10,7 @@ from typing import Literal
 from blueprint.contract import ActivityType, Target
 from blueprint.environment.app import App
 from blueprint.release.facts import ReleaseFacts
+from blueprint.release.record import ProbeRecord
 from blueprint.resource import Model
 
 
@@ -24,6 +25,8 @@ class Site(Model):
     """Names of its nodes, in order."""
     backend: str = ""
     """Its pool at the load balancer, by the backend's name; empty without a load balancer."""
+    queues: tuple[str, ...] = ()
+    """Names of the environment's queues."""
 
 
 class FactsInput(Model):
@@ -143,6 +146,12 @@ class QueueOutput(Model):
     """Messages that a consumer has in hand, by queue."""
 
 
+class ProbeInput(Model):
+    """What to ask while nodes change."""
+
+    site: Site
+
+
 FACTS = ActivityType("release_facts", FactsInput, ReleaseFacts)
 """Look at nodes, pool, freeze and commit. A node that cannot be reached is told, not an error."""
 PREPARE = ActivityType("release_prepare", NodeInput, NodeOutput)
@@ -171,5 +180,7 @@ MARK = ActivityType("release_mark", MarkInput, NodeOutput)
 """Note on a node that a release is bad, or that it is the environment's release."""
 PRUNE = ActivityType("release_prune", NodeInput, NodeOutput)
 """Remove the oldest releases of a node; never the current one or the one before it."""
+PROBE = ActivityType("release_probe", ProbeInput, ProbeRecord)
+"""Ask `app.url` through the balancer, again and again, until cancelled; then tell how it was answered."""
 QUEUES = ActivityType("release_queues", FactsInput, QueueOutput)
 """How many messages wait in the environment's queues."""

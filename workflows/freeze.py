@@ -1,0 +1,30 @@
+"""Freeze: as long as this run lives, nothing is deployed to its environment.
+
+The running workflow is the freeze, as the running change is the turn: it shows who and why, and cannot be left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+
+from workflows.messages import FreezeInput
+
+
+@workflow.defn(name="Freeze")
+class Freeze:
+    """Waits until it is lifted (cancelled), or until its time is over."""
+
+    @workflow.run
+    async def run(self, input: FreezeInput) -> None:
+        """Wait."""
+        freeze = input.freeze
+        workflow.set_current_details(f"Frozen by {freeze.by}: {freeze.reason}. Cancel this run to lift the freeze.")
+        if freeze.until is None:
+            await asyncio.Event().wait()
+        else:
+            await workflow.sleep(
+                timedelta(seconds=max(freeze.until - workflow.time(), 0)), summary="until the freeze ends by itself"
+            )

@@ -1,0 +1,315 @@
+"""A deploy or a rollback from its first look to its record. The roll itself is in `workflows.release.roll`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+from temporalio.workflow import ActivityHandle
+
+from blueprint.errors import Aborted, ReleaseFailed, ReleaseRefused, RolledBack
+from blueprint.release import contract
+from blueprint.release.contract import FactsInput, MarkInput, MigrationPlan, NodeInput, ProbeInput
+from blueprint.release.decision import Action, ReleasePlan, short
+from blueprint.release.facts import ReleaseFacts
+from blueprint.release.record import ProbeRecord, ReleaseRecord
+from workflows.calls import begin
+from workflows.failures import code_of, failure, told
+from workflows.messages import Phase, Progress, ReleaseInput
+from workflows.parking import Decision, Parking
+from workflows.release.roll import SPARE, LeftAlone, Roll
+from workflows.release.timeline import Stopped, Timeline
+
+LONGEST_BUILD = timedelta(minutes=30)
+"""Longest attempt at preparing a node."""
+LONGEST_PROBE = timedelta(hours=12)
+"""The probe ends with the roll; this is for a roll that is parked."""
+FAULTS_OF_THE_RELEASE = frozenset({"command_failed", "unhealthy"})
+"""Codes of failures for which the release is marked as bad: what it runs, or that it runs, went wrong."""
+RECORD = "release"
+"""Key of the memo that holds the record of a deploy or rollback."""
+PAST_CHOICES: Mapping[Decision, str] = {
+    "retry": "the nodes go back all the same; the database stays as it is now",
+    "skip": "the nodes stay as they are now, and the run fails",
+    "abort": "as skip",
+}
+"""What an operator can say when a release failed after a migration without a way back."""
+
+
+class ReleaseRun:
+    """One deploy or rollback.
+
+    Args:
+        input: what is asked.
+        action: which of the two.
+        decide: the plan that follows from the facts.
+    """
+
+    def __init__(self, input: ReleaseInput, action: Action, decide: Callable[[ReleaseFacts], ReleasePlan]) -> None:
+        self.parking = Parking()
+        self.timeline = Timeline(self._show)
+        self._input = input
+        self._site = input.site
+        self._decide = decide
+        self._phase: Phase = "preflight"
+        self._record = ReleaseRecord(
+            environment=input.site.target.environment,
+            action=action,
+            commit=input.ref,
+            origin=input.origin,
+            started=workflow.time(),
+        )
+
+    def progress(self) -> Progress:
+        """The run, seen from outside."""
+        return Progress(phase=self._phase, steps=self.timeline.progress())
+
+    async def run(self) -> ReleaseRecord:
+        """From the facts to the record. A cancelled run takes the touched nodes back first.
+
+        Raises:
+            ApplicationError: release_refused, release_failed, rolled_back or aborted; the record is in its details.
+            CancelledError: it was cancelled; the memo has the record.
+        """
+        story = asyncio.create_task(self._story())
+        try:
+            return await asyncio.shield(story)
+        except asyncio.CancelledError:
+            self.timeline.stop()
+            self.parking.close()
+            (ended,) = await asyncio.gather(story, return_exceptions=True)
+            if isinstance(ended, BaseException):
+                raise
+            return ended
+
+    # -- the story ---------------------------------------------------------------------------------------------
+
+    async def _story(self) -> ReleaseRecord:
+        try:
+            facts = await self._look()
+            plan = self._decide(facts)
+            self._note(commit=plan.commit, subject=plan.subject, previous=plan.previous, in_place=plan.in_place)
+            if plan.refusals:
+                reasons = "; ".join(refusal.text for refusal in plan.refusals)
+                remedies = "; ".join(dict.fromkeys(refusal.remedy for refusal in plan.refusals))
+                raise self._failed(ReleaseRefused(reasons, subject=short(plan.commit), remedy=remedies))
+            if not plan.batches:
+                return self._end("released", "all nodes run it already")
+            await self._ready(plan)
+            await self._change(plan, facts)
+            await self._settle(plan)
+            return self._end("released")
+        except Stopped:
+            raise self._failed(Aborted("cancelled before any node was touched")) from None
+
+    async def _look(self) -> ReleaseFacts:
+        request = FactsInput(site=self._site, ref=self._input.ref if self._record.action == "deploy" else "")
+        try:
+            return await self.timeline.carry_out(
+                "preflight", contract.FACTS, request, "look at every node and the pool"
+            )
+        except ActivityError as error:
+            raise self._failed(ReleaseFailed(told(error))) from None
+
+    async def _ready(self, plan: ReleasePlan) -> None:
+        """Everything that no traffic notices: files on all nodes side by side, then the database."""
+        self._enter("preparing")
+        self.timeline.expect(f"prepare {node}" for node in plan.prepare)
+        try:
+            await self._prepare(plan)
+            self._enter("migrating")
+            if plan.action == "deploy" and self._site.app.migrate:
+                await self._migrate(plan)
+        except ActivityError as error:
+            if code_of(error) in FAULTS_OF_THE_RELEASE:
+                await self._mark_bad(plan, told(error))
+            raise self._failed(
+                ReleaseFailed(f"nothing was touched: {told(error)}", subject=short(plan.commit))
+            ) from None
+
+    async def _prepare(self, plan: ReleasePlan) -> None:
+        results = await asyncio.gather(
+            *(
+                self.timeline.carry_out(
+                    f"prepare {node}",
+                    contract.PREPARE,
+                    NodeInput(site=self._site, node=node, commit=plan.commit),
+                    f"{node}: fetch, check out, install {short(plan.commit)}",
+                    LONGEST_BUILD,
+                )
+                for node in plan.prepare
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _migrate(self, plan: ReleasePlan) -> None:
+        assert self._site.app.migrate
+        request = NodeInput(site=self._site, node=plan.nodes[0], commit=plan.commit)
+        found: MigrationPlan = await self.timeline.carry_out(
+            "pending migrations", contract.PENDING, request, "which migrations the release brings"
+        )
+        if found.known and not found.pending:
+            return
+        attempt = timedelta(seconds=self._site.app.migrate.timeout) + SPARE
+        done = await self.timeline.carry_out(
+            "migrate", contract.MIGRATE, request, f"from {request.node}: {', '.join(found.pending)}", attempt
+        )
+        self._note(migrations=found.pending, irreversible=found.irreversible, backup_point=done.backup_point)
+
+    async def _change(self, plan: ReleasePlan, facts: ReleaseFacts) -> None:
+        """The roll, watched by the probe; back if it fails.
+
+        Raises:
+            ApplicationError: it failed.
+        """
+        self._enter("rolling")
+        members = [node.name for node in facts.nodes if node.in_pool]
+        soak = self._site.app.soak if plan.action == "deploy" else 0.0
+        roll = Roll(self._site, plan, members, self.timeline, self.parking, soak)
+        self.timeline.expect(roll.steps())
+        self._note(queues_before=await self._queues())
+        probe = self._begin_probe()
+        trouble: ReleaseFailed | RolledBack | None = None
+        try:
+            await roll.forward()
+        except (ActivityError, Stopped) as error:
+            trouble = await self._go_back(plan, roll, error)
+        self._note(nodes=roll.records, probe=await self._end_probe(probe))
+        if trouble:
+            raise self._failed(trouble)
+
+    async def _go_back(
+        self, plan: ReleasePlan, roll: Roll, error: ActivityError | Stopped
+    ) -> ReleaseFailed | RolledBack:
+        """Bring what was touched back. Returns how that ended."""
+        self.timeline.drop_waiting()
+        self.timeline.shield()
+        reason = "it was cancelled" if isinstance(error, Stopped) else told(error)
+        if isinstance(error, ActivityError) and code_of(error) in FAULTS_OF_THE_RELEASE:
+            await self._mark_bad(plan, reason)
+        if not plan.previous:
+            return ReleaseFailed(f"there is no release to go back to: {reason}")
+        if self._record.irreversible and await self._past(reason) != "retry":
+            return ReleaseFailed(f"left as it is by an operator: {reason}")
+        self._enter("rolling back")
+        try:
+            await roll.back()
+        except LeftAlone:
+            return ReleaseFailed(f"left as it is by an operator: {reason}")
+        alone = [record.node for record in roll.records if record.result == "left alone"]
+        if alone:
+            return ReleaseFailed(f"back on {short(plan.previous)}, but for {', '.join(alone)}: {reason}")
+        return RolledBack(
+            f"back on {short(plan.previous)}: {reason}",
+            remedy="deploy it again" if isinstance(error, Stopped) else "deploy a commit that mends it",
+        )
+
+    async def _past(self, reason: str) -> Decision:
+        """Ask whether to go back past a migration without a way back."""
+        step = f"back past {', '.join(self._record.irreversible)}"
+        trouble = (
+            f"the release failed ({reason}), and these migrations cannot be undone: "
+            f"{', '.join(self._record.irreversible)}. The release before may not know the database as it is now. "
+            f"Backup point: {self._record.backup_point or 'none noted'}"
+        )
+        self.parking.park(step, trouble, PAST_CHOICES)
+        self.timeline.parked(step, trouble)
+        decision = await self.parking.decision(step)
+        self.timeline.decided(step, "done" if decision == "retry" else "skipped")
+        return decision
+
+    async def _settle(self, plan: ReleasePlan) -> None:
+        """Note on every node what the environment's release is now, and remove old ones."""
+        self._enter("recording")
+        self.timeline.shield()
+        if plan.action == "rollback" and plan.previous and plan.previous != plan.commit:
+            text = f"rolled back by {self._input.origin.by}" + (f": {self._input.reason}" if self._input.reason else "")
+            await self._on_every_node(
+                lambda node: MarkInput(site=self._site, node=node, commit=plan.previous, mark="bad", reason=text)
+            )
+        at = workflow.time()
+        await self._on_every_node(
+            lambda node: MarkInput(site=self._site, node=node, commit=plan.commit, mark="released", at=at)
+        )
+        requests = [NodeInput(site=self._site, node=node, commit=plan.commit) for node in self._site.nodes]
+        await asyncio.gather(
+            *(begin(contract.PRUNE, request, f"{request.node}: remove old releases") for request in requests),
+            return_exceptions=True,
+        )
+        self._note(queues_after=await self._queues())
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    async def _mark_bad(self, plan: ReleasePlan, reason: str) -> None:
+        await self._on_every_node(
+            lambda node: MarkInput(site=self._site, node=node, commit=plan.commit, mark="bad", reason=reason[:300])
+        )
+
+    async def _on_every_node(self, mark: Callable[[str], MarkInput]) -> None:
+        """Note something on every node that can be reached: the others learn it from their neighbours."""
+        marks = [mark(node) for node in self._site.nodes]
+        await asyncio.gather(
+            *(begin(contract.MARK, item, f"{item.node}: {short(item.commit)} is {item.mark}") for item in marks),
+            return_exceptions=True,
+        )
+
+    async def _queues(self) -> dict[str, int]:
+        """Messages by queue; nothing if they cannot be counted: a release does not depend on it."""
+        if not self._site.queues:
+            return {}
+        try:
+            found = await begin(contract.QUEUES, FactsInput(site=self._site), "count the messages in the queues")
+        except ActivityError:
+            return {}
+        return {queue: found.waiting[queue] + found.in_flight.get(queue, 0) for queue in found.waiting}
+
+    def _begin_probe(self) -> ActivityHandle[ProbeRecord] | None:
+        """From now on ask as a user would, if there is an address to ask."""
+        if not self._site.app.url:
+            return None
+        title = f"ask {self._site.app.url} while nodes change"
+        return begin(contract.PROBE, ProbeInput(site=self._site), title, attempt=LONGEST_PROBE)
+
+    async def _end_probe(self, probe: ActivityHandle[ProbeRecord] | None) -> ProbeRecord | None:
+        """Stop asking. Returns how it was answered; None if nobody asked, or the probe itself failed."""
+        if probe is None:
+            return None
+        probe.cancel()
+        try:
+            return await probe
+        except (ActivityError, asyncio.CancelledError):
+            return None
+
+    # -- bookkeeping -------------------------------------------------------------------------------------------
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._show()
+
+    def _show(self) -> None:
+        what = f"{self._record.action} of {short(self._record.commit)}: {self._phase}"
+        steps = "\n".join(f"- {step.state}: {step.id}" for step in self.timeline.progress())
+        workflow.set_current_details(f"{what}\n\n{self.parking.details()}\n\n{steps}")
+
+    def _note(self, **facts: object) -> None:
+        self._record = self._record.model_copy(update=facts)
+
+    def _end(self, result: str, reason: str = "") -> ReleaseRecord:
+        self._phase = "done"
+        self._note(result=result, reason=reason, ended=workflow.time())
+        workflow.upsert_memo({RECORD: self._record})
+        workflow.set_current_details(
+            f"{self._record.action} of {short(self._record.commit)}: {result} {reason}".strip()
+        )
+        return self._record
+
+    def _failed(self, error: ReleaseFailed | RolledBack | ReleaseRefused | Aborted) -> Exception:
+        """The failure that ends the run, with the record in its details."""
+        self._end("rolled back" if isinstance(error, RolledBack) else "failed", error.message)
+        return failure(error, self._record)

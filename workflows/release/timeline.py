@@ -1,0 +1,153 @@
+"""The steps of a release as people see them, and the calls behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import CancelledError
+from temporalio.workflow import ActivityHandle
+
+from blueprint.contract import ActivityType
+from workflows.calls import ATTEMPT, begin
+from workflows.messages import StepProgress, StepState
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+
+class Stopped(Exception):
+    """The run is to end: nothing new begins."""
+
+
+class Timeline:
+    """Every step of the run: when it began, when it ended, how it stands. Steps carry out activities.
+
+    Args:
+        changed: called whenever a step stands otherwise than before.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._state: dict[str, StepState] = {}
+        self._times: dict[str, list[float]] = {}
+        self._troubles: dict[str, str] = {}
+        self._calls: set[ActivityHandle[object]] = set()
+        self._stopping = False
+        self._shielded = False
+
+    # -- stopping ----------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Begin nothing new, and let attempts under way come to their end. Has no effect on what is shielded."""
+        self._stopping = True
+        if not self._shielded:
+            for handle in self._calls:
+                handle.cancel()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked the run to end."""
+        return self._stopping
+
+    def shield(self) -> None:
+        """From now on steps are carried out even if the run is to end: nodes are on their way back."""
+        self._shielded = True
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    def expect(self, steps: Iterable[str]) -> None:
+        """Show steps that are still to come."""
+        for step in steps:
+            self._state.setdefault(step, "waiting")
+        self._changed()
+
+    def drop_waiting(self) -> None:
+        """What has not begun will not."""
+        self._state.update({step: "dropped" for step, state in self._state.items() if state == "waiting"})
+
+    async def carry_out(
+        self,
+        step: str,
+        activity: ActivityType[I, O],
+        argument: I,
+        title: str,
+        attempt: timedelta = ATTEMPT,
+    ) -> O:
+        """One step: one activity, to its end.
+
+        Args:
+            step: id, as people see it.
+            activity: which.
+            argument: its input.
+            title: the line beside it in Temporal's UI.
+            attempt: longest attempt.
+
+        Raises:
+            ActivityError: it failed for good.
+            Stopped: it did not begin, or was ended, because the run is to end.
+        """
+        if self._stopping and not self._shielded:
+            self._state[step] = "dropped"
+            raise Stopped
+        self._enter(step, "running")
+        handle = begin(activity, argument, title, attempt=attempt)
+        self._calls.add(handle)
+        try:
+            result = await handle
+        except BaseException as error:
+            ended = self._stopping and not self._shielded
+            self._close(step, "dropped" if ended else "failed")
+            if ended and not isinstance(error, asyncio.CancelledError):
+                raise Stopped from None
+            raise
+        finally:
+            self._calls.discard(handle)
+        self._close(step, "done")
+        return result
+
+    def parked(self, step: str, trouble: str) -> None:
+        """The step waits for an operator."""
+        self._troubles[step] = trouble
+        self._enter(step, "parked")
+
+    def decided(self, step: str, state: StepState) -> None:
+        """The operator has decided."""
+        self._troubles.pop(step, None)
+        self._close(step, state)
+
+    def progress(self) -> tuple[StepProgress, ...]:
+        """Every step as it stands."""
+        return tuple(
+            StepProgress(
+                id=step,
+                state=state,
+                started=times[0] if (times := self._times.get(step, [])) else None,
+                ended=times[1] if len(times) > 1 else None,
+                trouble=self._troubles.get(step, ""),
+            )
+            for step, state in self._state.items()
+        )
+
+    def seconds(self, step: str) -> float:
+        """How long a step took; 0 if it did not end."""
+        times = self._times.get(step, [])
+        return times[1] - times[0] if len(times) > 1 else 0.0
+
+    def _enter(self, step: str, state: StepState) -> None:
+        self._state[step] = state
+        self._times.setdefault(step, [workflow.time()])
+        self._changed()
+
+    def _close(self, step: str, state: StepState) -> None:
+        self._state[step] = state
+        self._times[step] = [self._times[step][0], workflow.time()]
+        self._changed()
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether it says that somebody cancelled, rather than that something went wrong."""
+    return isinstance(error, Stopped | asyncio.CancelledError | CancelledError)
