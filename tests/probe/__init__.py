@@ -1,0 +1,1 @@
+"""Tests of the probe, against small real servers."""
