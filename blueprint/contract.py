@@ -28,6 +28,11 @@ def look_id(operation: str, environment: str, unique: str) -> str:
     return f"{operation}/{environment}/{unique}"
 
 
+def freeze_id(environment: str) -> str:
+    """Workflow id of the run that is an environment's freeze, with `by`, `reason` and `until` in its memo."""
+    return f"freeze/{environment}"
+
+
 @dataclass(frozen=True)
 class ActivityType(Generic[I, O]):
     """An activity as a workflow sees it: a name, what goes in, what comes out."""
@@ -69,6 +74,8 @@ class PlanInput(Model):
     """Keys, or globs, of objects made by hand that become ours."""
     allow_destroy: tuple[str, ...] = ()
     """Keys, or globs, of protected objects that may go, besides those that the file names."""
+    replace: tuple[str, ...] = ()
+    """Servers that are made anew, each by its key or by its own name."""
     refresh: bool = False
     """Read buckets and queues one by one, instead of trusting the seal."""
 

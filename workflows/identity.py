@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from temporalio.common import SearchAttributeKey
 
-from blueprint.contract import ENVIRONMENT_ATTRIBUTE, OPERATION_ATTRIBUTE, STARTED_BY_ATTRIBUTE, TASK_QUEUE, look_id
+from blueprint.contract import (
+    ENVIRONMENT_ATTRIBUTE,
+    OPERATION_ATTRIBUTE,
+    STARTED_BY_ATTRIBUTE,
+    TASK_QUEUE,
+    freeze_id,
+    look_id,
+)
 
 __all__ = [
     "BLOCKED_STEP",
@@ -14,6 +21,7 @@ __all__ = [
     "SEARCH_ATTRIBUTES",
     "STARTED_BY",
     "TASK_QUEUE",
+    "freeze_id",
     "look_id",
     "turn_id",
 ]
@@ -25,7 +33,7 @@ BLOCKED_STEP = SearchAttributeKey.for_keyword("BlockedStep")
 ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
 """Such as "lssm-prod"."""
 OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
-"""apply, destroy, plan, drift, status."""
+"""apply, destroy, deploy, rollback, plan, drift, status, releases."""
 STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 """Who or what started the run."""
 

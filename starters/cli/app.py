@@ -14,7 +14,7 @@ from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
-from starters.cli import changing, local, reading, steering
+from starters.cli import changing, local, reading, releasing, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
 from workflows.connection import in_our_words
@@ -52,7 +52,7 @@ Exit codes:
 @click.version_option(metadata.version("scaleway-infra"))
 @click.pass_context
 def cli(context: click.Context, output: str, directory: Path, state_dir: Path) -> None:
-    """Durable provisioning on Scaleway: an environment is a file, every change a Temporal workflow."""
+    """Durable provisioning and releases on Scaleway: an environment is a file, every change a Temporal workflow."""
     context.obj = Session(output, directory, state_dir)
 
 
@@ -65,6 +65,11 @@ for command in (
     reading.drift,
     reading.graph,
     changing.destroy,
+    releasing.deploy,
+    releasing.rollback,
+    releasing.releases,
+    releasing.freeze,
+    releasing.unfreeze,
     steering.watch,
     steering.retry,
     steering.skip,

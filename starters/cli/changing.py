@@ -154,7 +154,7 @@ async def change(
     name = loaded.environment.env
     if wait:
         # Before the plan is made: what runs now changes what there is to plan.
-        await _wait_for_turn(session, engine, loaded.target)
+        await wait_for_turn(session, engine, loaded.target)
     fingerprint = approval.fingerprint
     if fingerprint is None:
         plan = await patiently(session, engine, engine.plan(request), f"planning {name}")
@@ -175,7 +175,7 @@ async def change(
     if detach:
         return Exit.DONE
     session.running = (name, run.link)
-    output = await follow(session, engine, run, loaded.target.environment)
+    output = await follow(session, run, loaded.target.environment)
     session.running = None
     _show_output(session, output)
     return Exit.DONE
@@ -207,10 +207,11 @@ async def _start(session: Session, engine: Engine, input: ChangeInput, *, wait: 
         except AnotherChangeRuns:
             if not wait:
                 raise
-            await _wait_for_turn(session, engine, input.request.target)
+            await wait_for_turn(session, engine, input.request.target)
 
 
-async def _wait_for_turn(session: Session, engine: Engine, target: Target) -> None:
+async def wait_for_turn(session: Session, engine: Engine, target: Target) -> None:
+    """Wait for the change that is running, and say so."""
     if running := await engine.running(target):
         session.stderr.print(
             f"Waiting: {running.operation} runs, started by {running.started_by}: {running.link}", soft_wrap=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import click
 from temporalio.client import WorkflowUpdateFailedError
@@ -12,7 +13,7 @@ from starters.cli.exits import Exit
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.watch import follow
 from starters.engine import Engine, Run
-from workflows.messages import AbortInput, ChangeOutput, Decided, SkipInput
+from workflows.messages import AbortInput, Decided, SkipInput
 
 
 class NothingRuns(EngineError):
@@ -35,9 +36,9 @@ def watch(session: Session, environment: str) -> int:
     loaded = session.load(environment)
 
     async def main() -> int:
-        engine, run = await _current(session, loaded)
+        _, run = await _current(session, loaded)
         session.running = (loaded.environment.env, run.link)
-        await follow(session, engine, run, loaded.target.environment)
+        await follow(session, run, loaded.target.environment)
         session.running = None
         return Exit.DONE
 
@@ -90,9 +91,7 @@ def cancel(session: Session, environment: str) -> None:
     session.run(main)
 
 
-def _decide(
-    session: Session, environment: str, send: Callable[[Engine, Run[ChangeOutput]], Awaitable[Decided]]
-) -> None:
+def _decide(session: Session, environment: str, send: Callable[[Engine, Run[Any]], Awaitable[Decided]]) -> None:
     loaded = session.load(environment)
 
     async def main() -> None:
@@ -106,7 +105,7 @@ def _decide(
     session.run(main)
 
 
-async def _current(session: Session, loaded: Loaded) -> tuple[Engine, Run[ChangeOutput]]:
+async def _current(session: Session, loaded: Loaded) -> tuple[Engine, Run[Any]]:
     engine = await session.engine()
     run = await engine.current(loaded.target)
     if run is None:

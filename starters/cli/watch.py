@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.live import Live
 from temporalio.client import WorkflowFailureError
@@ -16,7 +16,7 @@ from starters.cli.exits import Exit
 from starters.cli.session import Session
 from starters.engine import Engine, Run
 from starters.render.progress_tree import ProgressLines, progress_tree
-from workflows.messages import ChangeOutput, Progress
+from workflows.messages import Progress
 
 T = TypeVar("T")
 LOOK_EVERY = 0.5
@@ -51,7 +51,7 @@ def failure_of(error: WorkflowFailureError) -> EngineError:
     return (RunFailed if known is EngineError else known)(message)
 
 
-async def follow(session: Session, engine: Engine, run: Run[ChangeOutput], target: str) -> ChangeOutput:
+async def follow(session: Session, run: Run[T], target: str) -> T:
     """Show the run until it ends.
 
     Raises:
@@ -110,7 +110,7 @@ async def patiently(session: Session, engine: Engine, doing: Awaitable[T], what:
         task.cancel()
 
 
-async def _progress(run: Run[ChangeOutput]) -> Progress | None:
+async def _progress(run: Run[Any]) -> Progress | None:
     """The run's progress; None while no worker can tell, or once it has closed."""
     try:
         return await asyncio.wait_for(run.progress(), timeout=5)
@@ -123,7 +123,7 @@ def _is_stuck(progress: Progress) -> bool:
     return bool(progress.parked) and not any(step.state == "running" for step in progress.steps)
 
 
-def _waiting(progress: Progress, run: Run[ChangeOutput], target: str) -> WaitsForOperator:
+def _waiting(progress: Progress, run: Run[Any], target: str) -> WaitsForOperator:
     troubles = "; ".join(f"{step.id}: {step.trouble}" for step in progress.parked)
     return WaitsForOperator(
         f"waits for an operator: {troubles}",

@@ -15,6 +15,7 @@ _SIGNS: dict[StepState, tuple[str, str]] = {
     "running": ("▸", "cyan"),
     "parked": ("!", "bold red"),
     "done": ("✓", "green"),
+    "failed": ("✗", "red"),
     "skipped": ("»", "yellow"),
     "dropped": ("–", "dim"),
 }
@@ -64,6 +65,9 @@ class ProgressLines:
     def tell(self, progress: Progress) -> None:
         """Print what is new."""
         for step in progress.steps:
-            if step.state in ("done", "skipped", "parked", "dropped") and self._told.get(step.id) != step.state:
+            if (
+                step.state in ("done", "failed", "skipped", "parked", "dropped")
+                and self._told.get(step.id) != step.state
+            ):
                 self._told[step.id] = step.state
                 self._console.print(_line(step), soft_wrap=True)

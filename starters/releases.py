@@ -1,0 +1,117 @@
+"""Releases as a library: the freeze of an environment, and the records of its deploys and rollbacks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from blueprint.contract import Target
+from blueprint.errors import EngineError
+from blueprint.release.facts import FreezeFacts
+from blueprint.release.record import Origin, ReleaseRecord
+from starters.engine import Engine, Run, started_by
+from workflows.freeze import Freeze
+from workflows.identity import freeze_id
+from workflows.messages import FreezeInput
+from workflows.release.run import RECORD
+
+
+class FrozenAlready(EngineError):
+    """The environment is frozen."""
+
+    code = "frozen_already"
+
+
+class NotFrozen(EngineError):
+    """The environment is not frozen."""
+
+    code = "not_frozen"
+
+
+def origin() -> Origin:
+    """Who starts releases from here, with the page of the CI run if it is one."""
+    server, repository, run = (os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    link = f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
+    return Origin(by=started_by(), link=link or os.environ.get("CI_JOB_URL", ""))
+
+
+async def freeze(engine: Engine, target: Target, reason: str, hours: float | None = None) -> FreezeFacts:
+    """Refuse deploys from now on.
+
+    Args:
+        engine: connected.
+        target: the environment.
+        reason: what whoever is refused is told.
+        hours: after which it ends by itself.
+
+    Raises:
+        FrozenAlready: it is.
+    """
+    now = time.time()
+    facts = FreezeFacts(by=started_by(), reason=reason, since=now, until=now + hours * 3600 if hours else None)
+    try:
+        await engine.client.start_workflow(
+            Freeze.run,
+            FreezeInput(freeze=facts),
+            id=freeze_id(target.environment),
+            task_queue=engine.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            memo={"by": facts.by, "reason": facts.reason} | ({"until": facts.until} if facts.until else {}),
+            static_summary=f"freeze {target.environment}: {reason}"[:200],
+        )
+    except WorkflowAlreadyStartedError:
+        raise FrozenAlready("is frozen already", subject=target.environment, remedy="unfreeze it first") from None
+    return facts
+
+
+async def unfreeze(engine: Engine, target: Target) -> None:
+    """Let deploys begin again.
+
+    Raises:
+        NotFrozen: nothing was frozen.
+    """
+    handle = engine.client.get_workflow_handle(freeze_id(target.environment))
+    try:
+        if (await handle.describe()).status != WorkflowExecutionStatus.RUNNING:
+            raise NotFrozen("is not frozen", subject=target.environment)
+        await handle.cancel()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        raise NotFrozen("is not frozen", subject=target.environment) from None
+
+
+async def records(engine: Engine, target: Target, most: int = 20) -> list[ReleaseRecord]:
+    """Records of the newest deploys and rollbacks, the newest first, for as long as Temporal keeps them."""
+    query = f"Environment = '{target.environment}' AND Operation IN ('deploy', 'rollback') ORDER BY StartTime DESC"
+    found: list[ReleaseRecord] = []
+    async for execution in engine.client.list_workflows(query, limit=most * 2):
+        value = await execution.memo_value(RECORD, None)
+        found.extend(_as_record(value))
+        if len(found) == most:
+            break
+    return found
+
+
+async def record_of(run: Run[ReleaseRecord]) -> ReleaseRecord | None:
+    """The record of a run that has ended, however it did; None while it is under way."""
+    description = await run.handle.describe()
+    return next(iter(_as_record(await description.memo_value(RECORD, None))), None)
+
+
+def _as_record(value: Any) -> Iterable[ReleaseRecord]:
+    """The record in a memo; none if there is none, or one of a version that we cannot read."""
+    if value is None:
+        return
+    try:
+        yield ReleaseRecord.model_validate(value)
+    except ValidationError:
+        return
