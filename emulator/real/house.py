@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from emulator.real.bastion import Bastions
 from emulator.real.follower import Follower, Followers
+from emulator.real.redis_server import Caches
 from emulator.world import World
 
 
@@ -16,5 +18,8 @@ def followers_of(world: World, folder: Path) -> Followers:
         folder: where their data, configuration and logs are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    followers: list[Follower] = []
+    followers: list[Follower] = [
+        Bastions(folder / "bastions"),
+        Caches(folder / "caches"),
+    ]
     return Followers(world, followers)

@@ -74,6 +74,7 @@ def create_cluster(call: Call) -> Answer:
         "_organization_id": organization_of(world, project_id),
         "_bookings": {},
         "_certificate": None,
+        "_password": str(body["password"]),
     }
     cluster["endpoints"] = build(world, cluster, body.get("endpoints"))
     reprovision(world, cluster, CREATED)
@@ -107,9 +108,9 @@ def get_cluster(call: Call) -> Answer:
 def update_cluster(call: Call) -> Answer:
     """Change name, tags, user or password; only the last two reach the nodes and take time."""
     cluster, body = writable(find_cluster(call)), call.body
-    for field in ("name", "user_name"):
+    for field, key in (("name", "name"), ("user_name", "user_name"), ("password", "_password")):
         if body.get(field):
-            cluster[field] = body[field]
+            cluster[key] = body[field]
     if body.get("tags") is not None:
         cluster["tags"] = list(body["tags"])
     cluster["updated_at"] = call.world.timestamp()
@@ -183,14 +184,16 @@ def get_cluster_certificate(call: Call) -> Answer:
     cluster = find_cluster(call)
     if not cluster["tls_enabled"]:
         raise not_found("certificate", cluster["id"])
+    content, _ = certified(call.world, cluster)
+    return {"name": "ssl_certificate", "content_type": "application/x-pem-file", "content": content}
+
+
+def certified(world: World, cluster: Document) -> tuple[str, str]:
+    """The certificate of a cluster, PEM in base64, and its key, PEM; made when it is first needed."""
     if cluster["_certificate"] is None:
-        cluster["_certificate"] = _self_signed(call.world, cluster)
-        call.world.put(CLUSTERS, cluster)
-    return {
-        "name": "ssl_certificate",
-        "content_type": "application/x-pem-file",
-        "content": cluster["_certificate"],
-    }
+        cluster["_certificate"], cluster["_certificate_key"] = _self_signed(world, cluster)
+        world.put(CLUSTERS, cluster)
+    return cluster["_certificate"], cluster["_certificate_key"]
 
 
 @product.post("/clusters/{cluster_id}/renew-certificate")
@@ -204,8 +207,8 @@ def renew_cluster_certificate(call: Call) -> Answer:
     return show_cluster(cluster)
 
 
-def _self_signed(world: World, cluster: Document) -> str:
-    """A certificate for the addresses of a cluster; the key is thrown away, for nothing serves it here."""
+def _self_signed(world: World, cluster: Document) -> tuple[str, str]:
+    """A certificate for the addresses of a cluster, and its key."""
     addresses = [address for endpoint in cluster["endpoints"] for address in endpoint["ips"]]
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
@@ -228,4 +231,7 @@ def _self_signed(world: World, cluster: Document) -> str:
         names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return base64.b64encode(pem).decode()
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return base64.b64encode(pem).decode(), secret.decode()

@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import itertools
 import uuid
+from collections.abc import Sequence
 
 from emulator.errors import ApiError, invalid_arguments, precondition_failed
 from emulator.paging import page
@@ -23,9 +24,11 @@ IPV6_PREFIX = 64
 
 RESERVED = [
     ipaddress.IPv4Network(text)
-    for text in ("127.0.0.0/8", "0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32")
+    for text in ("0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32")
 ]
 """Ranges that are not routed in the internet and yet not for private networks (Scaleway docs, reserved IP ranges)."""
+LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
+"""One more of them, except where things are real and have their addresses in it."""
 
 
 def subnets_of(world: World, wanted: list[str], vpc: Document, holder: Document) -> list[Network]:
@@ -35,7 +38,7 @@ def subnets_of(world: World, wanted: list[str], vpc: Document, holder: Document)
         ApiError: 400 for a subnet that is malformed, of a forbidden size, public, or overlaps one of the same VPC.
     """
     taken = [ipaddress.ip_network(subnet["subnet"]) for subnet in _all(world) if subnet["vpc_id"] == vpc["id"]]
-    asked = [_parsed(number, text) for number, text in enumerate(wanted)]
+    asked = [_parsed(world, number, text) for number, text in enumerate(wanted)]
     for number, network in enumerate(asked):
         if _overlaps(network, taken + asked[:number]):
             raise _refused("subnets", "subnet_overlaps_in_vpc: {}")
@@ -49,13 +52,13 @@ def subnets_of(world: World, wanted: list[str], vpc: Document, holder: Document)
     return asked
 
 
-def _parsed(number: int, text: str) -> Network:
+def _parsed(world: World, number: int, text: str) -> Network:
     name = f"subnets[{number}]"
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
         raise _refused(name, "cidr: {}") from None
-    if network.is_global or _overlaps(network, [*RESERVED]):
+    if network.is_global or _overlaps(network, RESERVED if world.loopback else [*RESERVED, LOOPBACK]):
         raise _refused(name, "private_range: {}")
     if isinstance(network, ipaddress.IPv6Network):
         if network.prefixlen != IPV6_PREFIX:
@@ -69,7 +72,7 @@ def _refused(argument: str, text: str) -> ApiError:
     return invalid_arguments((argument, "unknown", text))
 
 
-def _overlaps(network: Network, others: list[Network]) -> bool:
+def _overlaps(network: Network, others: Sequence[Network]) -> bool:
     return any(network.version == other.version and network.overlaps(other) for other in others)
 
 
