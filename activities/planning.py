@@ -36,7 +36,8 @@ class Planning:
         objects = observe(
             self._clouds.lifecycles(input.target), resources, refresh=input.refresh, progress=activity.heartbeat
         )
-        wishes = Wishes(adopt=input.adopt, allow_destroy=(*environment.allow_destroy, *input.allow_destroy))
+        allow_destroy = (*environment.allow_destroy, *input.allow_destroy)
+        wishes = Wishes(adopt=input.adopt, allow_destroy=allow_destroy, replace=input.replace)
         make = make_destroy_plan if input.destroy else make_plan
         return make(input.target.environment, resources, objects, wishes)
 

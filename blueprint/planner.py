@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from blueprint.errors import EnvironmentFileError
 from blueprint.graph import in_dependency_order
 from blueprint.kinds import KINDS
 from blueprint.ordering import steps_for
 from blueprint.plan import MUTATING, Action, Change, Difference, Plan
 from blueprint.protection import REMEDY, hold_what_stays_with_it, is_protected
 from blueprint.resource import UNKNOWN, Observed, Resource, references, resolve
+
+REPLACEABLE = "server"
+"""The kind whose objects are replaced for the asking: what is on one comes back by itself."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,12 @@ class Wishes:
     Attributes:
         adopt: keys, or globs of them, of objects made by hand that may become ours.
         allow_destroy: keys, or globs of them, of protected objects that may be deleted or replaced.
+        replace: servers that are made anew, each by its key or by its own name.
     """
 
     adopt: tuple[str, ...] = ()
     allow_destroy: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
 
     def adopts(self, key: str) -> bool:
         """Whether this object may be adopted."""
@@ -35,6 +41,10 @@ class Wishes:
         """Whether this protected object may go."""
         return any(fnmatchcase(key, pattern) for pattern in self.allow_destroy)
 
+    def replaces(self, resource: Resource) -> bool:
+        """Whether this server is made anew though it is as declared."""
+        return resource.kind == REPLACEABLE and (resource.key in self.replace or resource.name in self.replace)
+
 
 def make_plan(
     environment: str, resources: Iterable[Resource], observed: Iterable[Observed], wishes: Wishes | None = None
@@ -42,7 +52,8 @@ def make_plan(
     """The plan that makes what exists match the resources.
 
     Raises:
-        EnvironmentFileError: a resource refers to one that does not exist, or to itself in a circle.
+        EnvironmentFileError: a resource refers to one that does not exist, or to itself in a circle; or what is to be
+            replaced is no server.
     """
     return _Planning(environment, tuple(resources), tuple(observed), wishes or Wishes()).plan(destroy=False)
 
@@ -70,6 +81,7 @@ class _Planning:
             by_name.setdefault((item.kind, item.name), []).append(item)
         keys = {(resource.kind, resource.name): resource.key for resource in self.resources}
         if not destroy:
+            self._require_servers()
             for resource in in_dependency_order(self.resources):
                 self._compare(resource, by_name.get((resource.kind, resource.name), []))
         others = self._of_others() if destroy else frozenset()
@@ -96,6 +108,13 @@ class _Planning:
             steps=steps_for(changes),
             outputs={key: self.outputs[key] for key in sorted(referred & set(self.outputs))},
         )
+
+    def _require_servers(self) -> None:
+        """Nothing, if everything that should be replaced is a server of the file: a slip must not go unnoticed."""
+        servers = {word for r in self.resources if r.kind == REPLACEABLE for word in (r.key, r.name)}
+        for asked in self.wishes.replace:
+            if asked not in servers:
+                raise EnvironmentFileError("is to be replaced, but is no server of the file", subject=asked)
 
     # -- one resource ------------------------------------------------------------------------------------------
 
@@ -138,6 +157,8 @@ class _Planning:
             self._replace(resource, item, differences, why)
         elif parent and parent.action == "replace":
             self._replace(resource, item, differences, f"{resource.parent} is replaced")
+        elif self.wishes.replaces(resource):
+            self._replace(resource, item, differences, "asked for")
         elif differences:
             self._note(resource, "update", item, differences=differences)
         elif item.health == "pending":

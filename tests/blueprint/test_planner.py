@@ -32,6 +32,13 @@ INSTANCE = Resource(
 )
 DATABASE = Resource(key="database.app", kind="database", name="db/app", parent="rdb_instance.main", protected=True)
 
+SERVER = Resource(
+    key="server.core-01",
+    kind="server",
+    name="a-b-core-01",
+    fields={"image": "debian_bookworm", "dynamic_ip": False},
+)
+
 
 def seen(resource: Resource, object_id: str = "", **more: Any) -> Observed:
     """The object that is exactly as the resource says, but for what is given."""
@@ -45,6 +52,7 @@ THE_VPC = seen(VPC)
 THE_NETWORK = seen(NETWORK, fields={"subnet": "10.0.0.0/24", "vpc_id": THE_VPC.id}, uses=(THE_VPC.id,))
 THE_BUCKET = seen(BUCKET, protected=True)
 THE_INSTANCE = seen(INSTANCE, protected=True)
+THE_SERVER = seen(SERVER)
 THE_DATABASE = seen(DATABASE, parent_id=THE_INSTANCE.id)
 
 
@@ -121,6 +129,35 @@ def test_adoption() -> None:
     refused = the(plan([VPC, NETWORK], [THE_VPC, other], adopt=("*",)), "private_network.core")
     assert refused.action == "conflict"
     assert refused.why.startswith("cannot be adopted: subnet: ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "item", "action", "why"),
+    [
+        (("server.core-01",), THE_SERVER, "replace", "asked for"),
+        (("a-b-core-01",), THE_SERVER, "replace", "asked for"),
+        (("a-b-core-01",), seen(SERVER, fields=SERVER.fields | {"dynamic_ip": True}), "replace", "asked for"),
+        (("a-b-core-01",), seen(SERVER, fields=SERVER.fields | {"image": "other"}), "replace", "image: "),
+        (("a-b-core-01",), seen(SERVER, protected=True), "conflict", "would be replaced (asked for), but"),
+        (("a-b-core-01",), seen(SERVER, ownership="foreign"), "conflict", "was not made by us"),
+        (("a-b-core-01",), None, "create", ""),
+        ((), THE_SERVER, "keep", ""),
+    ],
+)
+def test_a_server_is_replaced_for_the_asking(
+    asked: tuple[str, ...], item: Observed | None, action: str, why: str
+) -> None:
+    """By its key or its name; protection and ownership hold as ever."""
+    found = plan([SERVER], [item] if item else [], replace=asked)
+    assert actions(found) == {"server.core-01": action}
+    assert all(why in change.why for change in found.changes)
+
+
+@pytest.mark.parametrize("asked", ["a-b-core-02", "server.*", "vpc.main", "vpc-a-b"])
+def test_only_a_server_of_the_file_is_replaced_for_the_asking(asked: str) -> None:
+    """A slip of the pen is an error, and no plan without it."""
+    with pytest.raises(EnvironmentFileError, match="is no server of the file"):
+        plan([VPC, SERVER], [THE_VPC, THE_SERVER], replace=(asked,))
 
 
 # -- protection ------------------------------------------------------------------------------------------------
