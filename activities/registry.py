@@ -44,17 +44,28 @@ class Clouds:
         self._settings = settings
         self._temporal = temporal
         self._lock = threading.Lock()
-        self._known: dict[Target, dict[str, Lifecycle]] = {}
+        self._known: dict[Target, Cloud] = {}
+        self._lifecycles: dict[Target, dict[str, Lifecycle]] = {}
 
     @property
     def pace(self) -> float:
         """Factor on every pause."""
         return self._settings.pace
 
+    def cloud(self, target: Target) -> Cloud:
+        """An environment's way to Scaleway."""
+        with self._lock:
+            return self._cloud(target)
+
     def lifecycles(self, target: Target) -> dict[str, Lifecycle]:
         """The lifecycles of an environment, by kind."""
         with self._lock:
-            if target not in self._known:
-                cloud = Cloud(self._settings, target, self._temporal)
-                self._known[target] = {kind: cls(cloud) for kind, cls in LIFECYCLES.items()}
-            return self._known[target]
+            if target not in self._lifecycles:
+                cloud = self._cloud(target)
+                self._lifecycles[target] = {kind: cls(cloud) for kind, cls in LIFECYCLES.items()}
+            return self._lifecycles[target]
+
+    def _cloud(self, target: Target) -> Cloud:
+        if target not in self._known:
+            self._known[target] = Cloud(self._settings, target, self._temporal)
+        return self._known[target]

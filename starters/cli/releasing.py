@@ -240,7 +240,7 @@ class Releasing:
         ends = self._dry_run or not plan.batches
         if not session.is_json:
             session.console.print(release_plan_text(plan, request.site.app))
-        elif ends and not plan.refusals:
+        elif self._dry_run or not (plan.batches or plan.refusals):
             session.print_json(plan.model_dump(mode="json"))
         if plan.refusals and not self._dry_run:
             raise ReleaseRefused(

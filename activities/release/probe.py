@@ -1,0 +1,100 @@
+"""The probe of a release: asks as a user would, through the load balancer, for as long as nodes change."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import urllib3
+from scaleway.lb.v1 import LbV1ZonedAPI
+from temporalio import activity
+
+from activities.cloud import Cloud, pages
+from activities.registry import Clouds
+from blueprint.errors import Gone
+from blueprint.release import contract
+from blueprint.release.contract import ProbeInput
+from blueprint.release.record import ProbeRecord
+
+PAUSE = 0.1
+"""Seconds between two requests: often enough to meet a gap that a user would notice, too seldom to be a load."""
+PATIENCE = 10.0
+"""Seconds after which a request counts as failed."""
+
+
+class Probe:
+    """The probing activity.
+
+    Args:
+        clouds: gives an environment's way to Scaleway.
+    """
+
+    def __init__(self, clouds: Clouds) -> None:
+        self._clouds = clouds
+
+    @activity.defn(name=contract.PROBE.name, no_thread_cancel_exception=True)
+    def probe(self, input: ProbeInput) -> ProbeRecord:
+        """Ask until cancelled. A probe that another worker goes on with starts to count anew.
+
+        Raises:
+            Gone: there is no load balancer.
+        """
+        assert input.site.app.url
+        ask = asking(input.site.app.url, self._address(self._clouds.cloud(input.site.target)))
+        record = ProbeRecord()
+        while not (activity.is_cancelled() or activity.is_worker_shutdown()):
+            began = time.monotonic()
+            good = ask()
+            record = ProbeRecord(
+                requests=record.requests + 1,
+                failed=record.failed + (not good),
+                longest_pause=max(record.longest_pause, round(time.monotonic() - began, 3)),
+            )
+            time.sleep(PAUSE)
+        return record
+
+    def _address(self, cloud: Cloud) -> str:
+        """Where the load balancer listens: resolvers, with their memory, are not what a release is judged by."""
+        name = cloud.names.load_balancer
+        for balancer in pages(cloud.api(LbV1ZonedAPI).list_lbs, "lbs", project_id=cloud.project_id, name=name):
+            for ip in balancer.ip:
+                if balancer.name == name and ":" not in ip.ip_address:
+                    return str(ip.ip_address)
+        raise Gone("there is no such load balancer", subject=name)
+
+
+def asking(url: str, address: str) -> Callable[[], bool]:
+    """A function that asks `url` at that address over one connection, and says whether the answer was good."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    pool: urllib3.HTTPConnectionPool
+    if parts.scheme == "https":
+        # The context reads SSL_CERT_FILE: the local Scaleway's balancer has a certificate of a local authority.
+        pool = urllib3.HTTPSConnectionPool(
+            address,
+            parts.port or 443,
+            ssl_context=ssl.create_default_context(),
+            server_hostname=parts.hostname,
+            assert_hostname=parts.hostname,
+        )
+    else:
+        pool = urllib3.HTTPConnectionPool(address, parts.port or 80)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    def ask() -> bool:
+        try:
+            answer = pool.request(
+                "GET",
+                path,
+                headers={"Host": parts.netloc},
+                timeout=PATIENCE,
+                # A connection that the balancer closed while nobody used it says nothing about the release.
+                retries=urllib3.Retry(total=None, connect=0, read=1, redirect=0, status=0, other=0),
+            )
+        except urllib3.exceptions.HTTPError:
+            return False
+        return 200 <= answer.status < 400
+
+    return ask
