@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from tests.emulator.conftest import Api, running
 
 Found = TypeVar("Found")
@@ -52,3 +54,9 @@ def private_network(api: Api) -> tuple[str, str]:
     prefix = f"127.{random.randrange(64, 192)}.{random.randrange(256)}"
     body = {"name": "app", "subnets": [f"{prefix}.0/24"]}
     return ok(api.request("POST", "/vpc/v2/regions/fr-par/private-networks", body))["id"], prefix
+
+
+def listens(pid: int) -> set[tuple[str, int]]:
+    """The addresses and ports of TCP at which a process listens."""
+    connections = psutil.Process(pid).net_connections(kind="tcp")
+    return {(item.laddr.ip, item.laddr.port) for item in connections if item.status == psutil.CONN_LISTEN}
