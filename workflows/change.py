@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from temporalio import workflow
 
 from blueprint import contract
+from blueprint.environment import parse
 from blueprint.errors import Conflict, PlanOutOfDate
-from blueprint.plan import Plan
+from blueprint.plan import MUTATING, Plan
+from blueprint.release.site import site_of
 from workflows.calls import look
 from workflows.failures import failure
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, Phase, Progress, SkipInput
 from workflows.parking import Parking
+from workflows.release.timeline import Timeline
+from workflows.release.upkeep import Upkeep
 from workflows.walk import Walk
 
 
@@ -28,6 +34,8 @@ class ChangeRun:
         self._input = input
         self._progress = Progress()
         self._walk: Walk | None = None
+        self._timeline = Timeline(self._show)
+        self._upkeep: Upkeep | None = None
 
     async def plan(self) -> Plan:
         """Make the plan again, and refuse it if it is not the approved one.
@@ -57,9 +65,16 @@ class ChangeRun:
         Raises:
             ApplicationError: an operator ended the run.
         """
-        self._walk = Walk(plan, self._input.request.target, self.parking)
         self._progress = Progress(phase="changing", fingerprint=plan.fingerprint())
+        request = self._input.request
+        site = None if request.destroy else site_of(parse(request.environment), request.target)
+        upkeep = Upkeep(site, self._timeline, self.parking) if site and _touches_nodes(plan) else None
+        if upkeep:
+            await self._stoppable(upkeep.retire(plan))
+        self._walk = Walk(plan, request.target, self.parking)
         await self._walk.run()
+        if upkeep:
+            await self._stoppable(upkeep.restart())
         return ChangeOutput(
             counts=plan.counts(),
             fingerprint=plan.fingerprint(),
@@ -68,6 +83,21 @@ class ChangeRun:
             outputs={key: self._walk.outputs.get(key, {}) for key in sorted(c.key for c in plan.changes if c.resource)},
         )
 
+    async def _stoppable(self, upkeep: Coroutine[Any, Any, None]) -> None:
+        """To its end; if the run is cancelled, attempts under way come to theirs first."""
+        task = asyncio.create_task(upkeep)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._timeline.stop()
+            self.parking.close()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    def _show(self) -> None:
+        steps = "\n".join(f"- {step.state}: {step.id}" for step in self._timeline.progress())
+        workflow.set_current_details(f"{self.parking.details()}\n\n{steps}")
+
     def enter(self, phase: Phase) -> None:
         """Say what the run is at."""
         self._progress = self._progress.model_copy(update={"phase": phase})
@@ -75,7 +105,12 @@ class ChangeRun:
     def progress(self) -> Progress:
         """The run, seen from outside."""
         steps = self._walk.progress() if self._walk else ()
-        return self._progress.model_copy(update={"steps": steps})
+        return self._progress.model_copy(update={"steps": (*self._timeline.progress(), *steps)})
+
+
+def _touches_nodes(plan: Plan) -> bool:
+    """Whether the plan changes nodes that run the application, or what is on them."""
+    return any(change.kind in ("server", "node_setup") and change.action in MUTATING for change in plan.changes)
 
 
 class SteerableRun(Protocol):
