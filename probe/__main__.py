@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -110,6 +111,9 @@ async def probe(load: Load, report: Path | None, console: Console) -> int:
 def main() -> int:
     """Read the command line and run; the exit code."""
     load, report = parse()
+    # While a service stands still, each request on a new connection holds a descriptor; 1024 are soon used up.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return asyncio.run(probe(load, report, Console(highlight=False, soft_wrap=not sys.stdout.isatty())))
 
 

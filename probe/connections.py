@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from aiohttp.connector import Connection
 
 from probe.failures import Unanswered
@@ -53,28 +53,43 @@ class Pinned(AbstractResolver):
         """Nothing to close."""
 
 
-class _Closed(aiohttp.ClientError):
-    """The kept connection was closed, and nothing has been sent on it."""
-
-
 class _Request(aiohttp.ClientRequest):
-    """Looks at a kept connection before it sends, as urllib3 does: the end may have come, and not been read yet."""
+    """Looks at a kept connection before it writes, as urllib3 does: the end may have come, and not been read yet."""
 
     kept = False
     """Whether the connection of the latest attempt has carried a request before."""
+    unsent = False
+    """Whether nothing of the latest attempt has been written."""
     _seen: ClassVar[WeakSet[object]] = WeakSet()
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """Send it.
+        """Send it, the body a turn of the event loop later.
 
         Raises:
-            _Closed: nothing was sent.
+            aiohttp.ServerDisconnectedError: the kept connection had been closed; nothing was sent.
         """
         self.kept = conn.protocol in self._seen
-        if self.kept and (conn.transport is None or _readable(conn.transport.get_extra_info("socket"))):
-            raise _Closed
         self._seen.add(conn.protocol)
+        self.unsent = True
+        if self.kept and _ended(conn):
+            raise aiohttp.ServerDisconnectedError
+        self.unsent = bool(self.body)
         return await super().send(conn)
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """Write headers and body, unless the end has come within that turn."""
+        if self.kept and _ended(conn):
+            if conn.protocol is not None:
+                conn.protocol.set_exception(aiohttp.ServerDisconnectedError())
+            return
+        self.unsent = False
+        await super().write_bytes(writer, conn, content_length)
+
+
+def _ended(conn: Connection) -> bool:
+    return conn.transport is None or conn.transport.is_closing() or _readable(conn.transport.get_extra_info("socket"))
 
 
 def _readable(sock: socket.socket | None) -> bool:
@@ -108,10 +123,10 @@ class Attempts:
                 return await handler(request)
             except aiohttp.ClientConnectorError:
                 raise
-            except (_Closed, aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                kept = isinstance(request, _Request) and request.kept
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                kept, unsent = (request.kept, request.unsent) if isinstance(request, _Request) else (False, False)
                 again = request.method == "GET" and time.monotonic() - sent < STALE
-                if not kept or not (again or isinstance(error, _Closed)):
+                if not kept or not (unsent or again):
                     raise Unanswered(str(error) or type(error).__name__) from error
             self.retried += 1
 

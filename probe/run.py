@@ -18,6 +18,8 @@ from probe.requests import Requests
 from probe.sockets import WebSockets
 
 LOST_JOB = "lost job"
+SETTLE = 5.0
+"""Seconds that the WebSockets have at most for their opening before requests arrive."""
 
 
 async def run_load(load: Load, stop: asyncio.Event | None = None, ready: Callable[[], None] = lambda: None) -> Report:
@@ -41,13 +43,16 @@ async def run_load(load: Load, stop: asyncio.Event | None = None, ready: Callabl
     watch = [asyncio.create_task(lag.watch()), asyncio.create_task(_call(sockets.all_open.wait, ready))]
     try:
         sockets.start()
+        # Two hundred openings at once would be most of what the first second measures.
+        await _until(sockets.all_open, min(load.timeout, SETTLE))
+        opened = time.monotonic()
         end = asyncio.create_task(_until(stop, load.duration))
         await asyncio.gather(
             arrive(load.rate, interleave(load.mix), requests.send, end),
             arrive(load.jobs, repeat(Kind.JOB), requests.send, end),
             end,
         )
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - opened
         await asyncio.gather(requests.finish(), sockets.stop())
         own = lag.own()
         settled = await jobs.settle(connections, load.urls[0], requests.job_ids, ledger.started, load.jobs_patience)
@@ -86,10 +91,10 @@ def _report(ledger: Ledger, seconds: float, sockets: WebSockets, settled: Jobs, 
     return ledger.report(seconds, sockets.seen(), settled, own)
 
 
-async def _until(stop: asyncio.Event, seconds: float) -> None:
+async def _until(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await stop.wait()
+            await event.wait()
 
 
 async def _call(after: Callable[[], Awaitable[object]], ready: Callable[[], None]) -> None:
