@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+import asyncssh
 import requests
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +41,7 @@ class Dev:
         temporal_port: gRPC port of Temporal.
         ui_port: port of the Temporal UI.
         latency: factor on Scaleway's real delays: 0 none, 1 as they are.
+        real: back the local Scaleway with real machines, load balancers and databases, as far as this computer can.
         say: called with one line for each thing that a person at the terminal should know.
         worker: the command that runs a worker.
     """
@@ -52,12 +54,14 @@ class Dev:
         temporal_port: int = TEMPORAL_PORT,
         ui_port: int = UI_PORT,
         latency: float = LATENCY,
+        real: bool = False,
         say: Callable[[str], None] = lambda _: None,
         worker: Sequence[str] = (sys.executable, "-m", "worker"),
     ) -> None:
         self._folder = StateFolder(state_dir)
         self._ports = (port, temporal_port, ui_port)
         self._latency = latency
+        self._real = real
         self._say = say
         self._worker_command = worker
         self._temporal: TemporalServer | None = None
@@ -169,11 +173,14 @@ class Dev:
         logs = state / "logs"
         emulator = [sys.executable, "-m", "emulator", "--port", str(port), "--latency", f"{self._latency:g}"]
         emulator += ["--state", str(state / "emulator.db")]
+        if self._real:
+            emulator += ["--real", str(state / "real")]
         self._emulator = Child("the local Scaleway", emulator, logs / "emulator.log", _environment({}), _ROOT)
         self._emulator.start()
         self._temporal = TemporalServer(state, temporal_port, ui_port, log=logs / "temporal.log")
         self._temporal.start()
         planes = _await_emulator(self._emulator, f"http://{HOST}:{port}")
+        real = self._ask_what_is_real(planes["api"])
         endpoints = DevEndpoints(
             pid=os.getpid(),
             temporal_address=self._temporal.address,
@@ -186,12 +193,21 @@ class Dev:
             dns_address=planes["dns"],
             scaleway=planes["environment"],
             pace=max(self._latency, 0.01),
+            ssh_key_file=str(_ssh_key(state / "ssh")),
+            ca_file=real.get("load balancers", {}).get("authority", ""),
         )
-        self._worker = Child(
-            "the worker", self._worker_command, logs / "worker.log", _environment(endpoints.environment()), _ROOT
-        )
+        environment = _environment(endpoints.environment() | _trust(endpoints.ca_file))
+        self._worker = Child("the worker", self._worker_command, logs / "worker.log", environment, _ROOT)
         self._start_worker()
         return endpoints
+
+    def _ask_what_is_real(self, url: str) -> dict[str, Any]:
+        """What the local Scaleway has behind its API. What cannot be is said, with what to do about it."""
+        told: dict[str, Any] = requests.get(f"{url}/_emulator/real", timeout=5).json()
+        for name, obstacle in told["obstacles"].items():
+            self._say(f"No real {name} here: {obstacle}")
+        running: dict[str, Any] = told["running"]
+        return running
 
     def _start_worker(self) -> None:
         self.worker.start()
@@ -246,6 +262,24 @@ def _environment(additions: dict[str, str]) -> dict[str, str]:
     """The environment of a child: nothing of this user's real Scaleway, AWS or Temporal may reach it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_SETTINGS)}
     return {**inherited, "PYTHONUNBUFFERED": "1", **additions}
+
+
+def _ssh_key(folder: Path) -> Path:
+    """The private key for nodes of the local Scaleway, made at the first use, with its public half beside it."""
+    path = folder / "id_ed25519"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = asyncssh.generate_private_key("ssh-ed25519", comment="scaleway-infra-dev")
+        key.write_public_key(f"{path}.pub")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.export_private_key())
+    return path
+
+
+def _trust(ca_file: str) -> dict[str, str]:
+    """What makes a process trust the local authority: only the worker, since it is nothing for a user's shell."""
+    return {"SSL_CERT_FILE": ca_file} if ca_file else {}
 
 
 def _await_free(port: int, user: str, setting: str, patience: float) -> None:

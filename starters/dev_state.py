@@ -51,6 +51,10 @@ class DevEndpoints(BaseModel):
     """What the local Scaleway wants in the environment of its clients: SCW_* and AWS_ENDPOINT_URL_*."""
     pace: float
     """Factor on the engine's own pauses, to suit the speed of the local Scaleway."""
+    ssh_key_file: str = ""
+    """Private key with which the worker logs in to nodes; `<file>.pub` is for `ssh_keys` of an environment."""
+    ca_file: str = ""
+    """Certificate of the authority in the place of Let's Encrypt; empty without real load balancers."""
 
     def environment(self) -> dict[str, str]:
         """The environment variables by which the SDKs and the engine reach all of it."""
@@ -64,6 +68,7 @@ class DevEndpoints(BaseModel):
             "AWS_SECRET_ACCESS_KEY": self.scaleway["SCW_SECRET_KEY"],
             "AWS_DEFAULT_REGION": self.scaleway["SCW_DEFAULT_REGION"],
             "SCALEWAY_INFRA_PACE": f"{self.pace:g}",
+            **({"SCALEWAY_INFRA_SSH_KEY_FILE": self.ssh_key_file} if self.ssh_key_file else {}),
         }
 
 

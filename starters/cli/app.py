@@ -14,7 +14,7 @@ from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
-from starters.cli import changing, local, reading, releasing, steering
+from starters.cli import changing, local, reading, rehearsing, releasing, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
 from workflows.connection import in_our_words
@@ -70,6 +70,7 @@ for command in (
     releasing.releases,
     releasing.freeze,
     releasing.unfreeze,
+    rehearsing.rehearse,
     steering.watch,
     steering.retry,
     steering.skip,

@@ -22,8 +22,11 @@ COMPLETE = "_SCALEWAY_INFRA_COMPLETE"
 @click.option("--temporal-port", type=int, default=TEMPORAL_PORT, show_default=True)
 @click.option("--ui-port", type=int, default=UI_PORT, show_default=True, help="Of the Temporal UI.")
 @click.option("--latency", type=float, default=LATENCY, show_default=True, help="Factor on Scaleway's real delays.")
+@click.option("--real", is_flag=True, help="Real machines, load balancers and databases for networks in 127.0.0.0/8.")
 @pass_session
-def dev(session: Session, state_dir: Path, port: int, temporal_port: int, ui_port: int, latency: float) -> int:
+def dev(
+    session: Session, state_dir: Path, port: int, temporal_port: int, ui_port: int, latency: float, real: bool
+) -> int:
     """Run Temporal, a local Scaleway and a worker until Ctrl-C. The state stays.
 
     While it runs, every other command on this machine uses it, unless TEMPORAL_ADDRESS says otherwise.
@@ -34,6 +37,7 @@ def dev(session: Session, state_dir: Path, port: int, temporal_port: int, ui_por
         temporal_port=temporal_port,
         ui_port=ui_port,
         latency=latency,
+        real=real,
         say=lambda line: session.stderr.print(line),
     )
     return run(local, session.console)
@@ -43,7 +47,8 @@ def dev(session: Session, state_dir: Path, port: int, temporal_port: int, ui_por
 @click.option("--port", type=int, required=True, help="Of the Scaleway API; S3, SQS and the others are printed.")
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: none, 1: as real.")
 @click.option("--state", type=click.Path(path_type=Path), help="SQLite file that keeps everything over restarts.")
-def emulator(port: int, latency: float, state: Path | None) -> int:
+@click.option("--real", type=click.Path(path_type=Path), help="Folder of real machines, balancers and databases.")
+def emulator(port: int, latency: float, state: Path | None, real: Path | None) -> int:
     """Run a local Scaleway in the foreground.
 
     \b
@@ -51,7 +56,7 @@ def emulator(port: int, latency: float, state: Path | None) -> int:
     """
     from emulator.app import run as run_emulator
 
-    return run_emulator(port, latency, state)
+    return run_emulator(port, latency, state, real)
 
 
 @click.command()
