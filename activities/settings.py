@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -40,3 +41,7 @@ class ScalewaySettings(BaseSettings):
     """Queues; the address that the API names if absent."""
     pace: float = Field(default=1.0, gt=0, alias="SCALEWAY_INFRA_PACE")
     """Factor on every pause that the engine makes of its own accord; below 1 against a faster Scaleway."""
+    ssh_key_file: Path | None = Field(default=None, alias="SCALEWAY_INFRA_SSH_KEY_FILE")
+    """Private key, without a passphrase, with which bastions and nodes let the worker in."""
+    ssh_agent: Path | None = Field(default=None, alias="SSH_AUTH_SOCK")
+    """Socket of an SSH agent, whose keys are tried as well."""

@@ -8,6 +8,12 @@
     ├── ReleaseRefused            release_refused          a deploy or rollback must not begin: its reasons say why
     ├── ReleaseFailed             release_failed           a release ended before, or without, going back
     ├── RolledBack                rolled_back              a release did not do; the one before runs again
+    ├── UnknownRef                unknown_ref              the repository has no such branch, tag or commit
+    ├── PoolTooSmall              pool_too_small           a pool would fall below its minimum
+    ├── SshKeyMissing             ssh_key_missing          the worker has no key to log in with
+    ├── HostKeyChanged            host_key_changed         a machine is not the one that it was
+    ├── CommandFailed             command_failed           a command on a node ended with an error
+    ├── Unhealthy                 unhealthy                a release does not run well on a node
     ├── LeftOver                  left_over                something of ours is still there after a destroy
     ├── NotOurs                   not_ours                 an object has our name but not our tag
     ├── Ambiguous                 ambiguous                two objects answer to one name
@@ -24,6 +30,7 @@
         ├── Throttled             throttled                429: rejected at the edge, nothing happened
         ├── Unavailable           unavailable              5xx, time-out, reset: the outcome is unknown
         ├── Busy                  busy                     409 transient_state: the object settles by itself
+        ├── SshUnreachable        ssh_unreachable          a node cannot be reached, or was lost on the way
         ├── StillInUse            still_in_use             412: something still holds the object
         ├── Unresolved            unresolved               a name does not lead there yet: DNS spreads by itself
         ├── PermissionDenied      permission_denied        403: cured by propagation within two minutes, or not
@@ -111,6 +118,42 @@ class RolledBack(EngineError):
     """A release failed on a node, and the nodes it had touched run the one before again."""
 
     code = "rolled_back"
+
+
+class UnknownRef(EngineError):
+    """The repository has no branch, tag or commit of that name."""
+
+    code = "unknown_ref"
+
+
+class PoolTooSmall(EngineError):
+    """Fewer nodes would be left in the pool than have to stay in it."""
+
+    code = "pool_too_small"
+
+
+class SshKeyMissing(EngineError):
+    """The worker has no key to log in to nodes with."""
+
+    code = "ssh_key_missing"
+
+
+class HostKeyChanged(EngineError):
+    """A machine shows another host key than it is known by: another machine, or somebody in between."""
+
+    code = "host_key_changed"
+
+
+class CommandFailed(EngineError):
+    """A command on a node ended with an error; `message` has the end of what it printed."""
+
+    code = "command_failed"
+
+
+class Unhealthy(EngineError):
+    """A release does not start, or does not stay well."""
+
+    code = "unhealthy"
 
 
 class LeftOver(EngineError):
@@ -210,6 +253,14 @@ class Busy(Retryable):
     code = "busy"
     expected = True
     patience = 3600.0
+    longest_pause = 5.0
+
+
+class SshUnreachable(Retryable):
+    """No way to a node over SSH, or it broke off: what ran there may still run, and whoever is next waits for it."""
+
+    code = "ssh_unreachable"
+    patience = 120.0
     longest_pause = 5.0
 
 

@@ -164,6 +164,11 @@ class Names:
         return f"cockpit-{token}"
 
     @property
+    def bastion_secret(self) -> str:
+        """Name in `secret_path` of what the bastion is known by: no secret, but nobody else must change it."""
+        return "ssh-bastion-host-key"
+
+    @property
     def llm_secret(self) -> str:
         """Name in `secret_path` of the LLM routing table: configuration, not a secret, but kept where those are."""
         return "llm-routing"

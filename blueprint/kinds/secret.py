@@ -59,7 +59,7 @@ def _passwords(environment: Environment) -> Iterator[Resource]:
 
 
 def _produced(environment: Environment) -> Iterator[tuple[str, str]]:
-    """Secrets that Scaleway chooses and tells once: the step that makes the key fills the place."""
+    """Secrets that somebody else chooses: what makes the key, or first meets it, fills the place."""
     names = environment.names
     for application, settings in environment.applications.items():
         if settings.api_key:
@@ -69,6 +69,8 @@ def _produced(environment: Environment) -> Iterator[tuple[str, str]]:
             yield names.sqs_secret(credentials), f"SQS credentials {names.sqs_credentials(credentials)}"
     for token in environment.monitoring.tokens if environment.monitoring else ():
         yield names.cockpit_secret(token), f"Cockpit token {names.cockpit_token(token)}"
+    if environment.app:
+        yield names.bastion_secret, f"Host key of the bastion of {names.gateway}, no secret: pinned when first met"
 
 
 def llm_routing(environment: Environment) -> dict[str, Any]:

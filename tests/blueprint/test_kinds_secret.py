@@ -60,6 +60,8 @@ def test_made_by_the_engine() -> None:
         "redis": {},
         "sqs": {"credentials": {"backend": ["publish"]}},
         "monitoring": {"tokens": {"backend": ["write_only_logs"]}},
+        "app": {"repository": "https://git.example.org/backend.git"},
+        "nodes": {"core": {}},
     }
     found = secrets(snippet)
 
@@ -67,7 +69,7 @@ def test_made_by_the_engine() -> None:
     generated = {name for name, resource in found.items() if "generate" in resource.inputs}
     assert generated == {"postgresql-lssm-prod-admin", "postgresql-shop", "redis"}
     produced = {name for name, resource in found.items() if "filled" not in resource.fields}
-    assert produced == {"backend-api-key", "sqs-engine", "sqs-backend", "cockpit-backend", "premium-key"}
+    assert produced == {"backend-api-key", "sqs-engine", "sqs-backend", "cockpit-backend", "premium-key", "ssh-bastion-host-key"}
 
 
 def test_llm_routing_table() -> None:

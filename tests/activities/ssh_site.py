@@ -1,0 +1,217 @@
+"""A node behind a bastion: the bastion is the local Scaleway's, the node an SSH server of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from activities.cloud import Cloud
+from activities.lifecycle import Lifecycle
+from activities.registry import LIFECYCLES, Clouds
+from activities.settings import ScalewaySettings
+from activities.ssh.fingerprints import USER_DATA
+from activities.ssh.nodes import Nodes
+from blueprint.contract import Target
+from tests.activities.conftest import NO_NODES, NO_TEMPORAL, TARGET, Control
+from tests.emulator.real.local import eventually, private_network, real_emulator
+
+GW, INSTANCE, VPC = "/vpc-gw/v2/zones/fr-par-1", "/instance/v1/zones/fr-par-1", "/vpc/v2/regions/fr-par"
+NODE = "lssm-prod-core-01"
+
+
+class Machine:
+    """An SSH server at a node's address that runs what it is told, and can be lost.
+
+    Attributes:
+        address: where it listens, at port 22.
+        connections: those that stand.
+        logins: how many there have been.
+    """
+
+    def __init__(self, address: str, client_key: asyncssh.SSHKey) -> None:
+        self.address = address
+        self.connections: set[asyncssh.SSHServerConnection] = set()
+        self.logins = 0
+        self._client_key = client_key
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server: asyncssh.SSHAcceptor | None = None
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+
+    def start(self) -> None:
+        """Listen with the host key that it has now."""
+        self._call(self._listen())
+
+    def stop(self) -> None:
+        """Break every connection, and listen no more."""
+        self._call(self._close())
+
+    def drop(self) -> None:
+        """Break every connection."""
+        self._call(self._abort())
+
+    def end(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, call: Any) -> None:
+        asyncio.run_coroutine_threadsafe(call, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        machine = self
+
+        class Server(asyncssh.SSHServer):
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                machine.connections.add(conn)
+                machine.logins += 1
+                self.connection = conn
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                machine.connections.discard(self.connection)
+
+        async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
+            assert process.command is not None
+            child = await asyncio.create_subprocess_shell(
+                process.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+            status = await child.wait()
+            process.exit(status)
+
+        self._server = await asyncssh.listen(
+            self.address,
+            22,
+            server_factory=Server,
+            server_host_keys=[self.key],
+            authorized_client_keys=asyncssh.import_authorized_keys(self._client_key.export_public_key().decode()),
+            process_factory=run,
+            encoding=None,
+        )
+
+    async def _close(self) -> None:
+        await self._abort()
+        if self._server:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _abort(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+
+
+class SshSite:
+    """`lssm-prod` with one node.
+
+    Attributes:
+        emulator: the local Scaleway.
+        nodes: the way to the node.
+        machine: the node.
+        cloud: `lssm-prod` as the engine sees it.
+    """
+
+    def __init__(self, api: Any, folder: Path) -> None:
+        self.emulator = Control(api)
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self.key_file = folder / "key"
+        self.key_file.write_bytes(self.key.export_private_key("openssh"))
+        network, prefix = private_network(api)
+        self._call("PATCH", f"{VPC}/private-networks/{network}", {"name": "pn-lssm-prod-core"})
+        public_key = self.key.export_public_key("openssh").decode()
+        self._call("POST", "/iam/v1alpha1/ssh-keys", {"name": "lssm-prod-ci", "public_key": public_key})
+        self.gateway = self._gateway(network)
+        self.server = self._server(network)
+        self.cloud = Cloud(self.settings(), TARGET, NO_TEMPORAL, NO_NODES)
+        place = {"name": self.cloud.names.bastion_secret, "path": self.cloud.names.secret_path}
+        self.place = self._call(
+            "POST", "/secret-manager/v1beta1/regions/fr-par/secrets", place | {"project_id": self.cloud.project_id}
+        )
+        self.lifecycles: dict[str, Lifecycle] = {"private_nic": LIFECYCLES["private_nic"](self.cloud)}
+        self.address = eventually(self._address, "an address")
+        assert self.address.startswith(prefix)
+        self.machine = Machine(self.address, self.key)
+        self.machine.start()
+        self.publish()
+        self.nodes = self.connect()
+
+    def settings(self, **changes: Any) -> ScalewaySettings:
+        """The worker's settings, with a key."""
+        known = {field.alias for field in ScalewaySettings.model_fields.values()}
+        told = {name: value for name, value in self.emulator.endpoints["environment"].items() if name in known}
+        own = {"SCALEWAY_INFRA_SSH_KEY_FILE": self.key_file, "SSH_AUTH_SOCK": None}
+        return ScalewaySettings.model_validate(told | own | changes)
+
+    def connect(self, **changes: Any) -> Nodes:
+        """Another worker's way to the node."""
+        settings = self.settings(**changes)
+        return Nodes(Clouds(settings, NO_TEMPORAL), settings)
+
+    def publish(self) -> None:
+        """The machine tells its host key, as it does at its first boot."""
+        line = f"256 {self.machine.key.get_fingerprint()} root@{NODE} (ED25519)\n"
+        path = f"{INSTANCE}/servers/{self.server['id']}/user_data/{USER_DATA}"
+        answer = self.emulator._api.session.patch(
+            self.emulator.url + path, data=line, headers={"Content-Type": "text/plain"}, timeout=10
+        )
+        assert answer.status_code < 300, answer.text
+
+    def bastion(self) -> Any:
+        """What the local Scaleway tells of the bastion."""
+        told = self._call("GET", "/_emulator/real")["running"]["bastions"].get(self.gateway["id"])
+        return told if told and "error" not in told else None
+
+    def _gateway(self, network: str) -> Any:
+        body = {"name": "gw-lssm-prod", "type": "VPC-GW-S", "enable_bastion": True, "enable_smtp": False}
+        gateway = self._call("POST", f"{GW}/gateways", body)
+        path = f"{GW}/gateways/{gateway['id']}"
+        eventually(lambda: self._call("GET", path)["status"] == "running", "running")
+        link = {"gateway_id": gateway["id"], "private_network_id": network}
+        self._call("POST", f"{GW}/gateway-networks", link)
+        self.gateway = gateway
+        eventually(self.bastion, "the bastion listens")
+        return gateway
+
+    def _server(self, network: str) -> Any:
+        images = self._call("GET", "/marketplace/v2/local-images", query={"image_label": "debian_bookworm"})
+        image = next(i for i in images["local_images"] if "DEV1-S" in i["compatible_commercial_types"])
+        body = {"name": NODE, "commercial_type": "DEV1-S", "image": image["id"], "dynamic_ip_required": False}
+        server = self._call("POST", f"{INSTANCE}/servers", body)["server"]
+        path = f"{INSTANCE}/servers/{server['id']}/private_nics"
+        self._call("POST", path, {"private_network_id": network})
+        return server
+
+    def _address(self) -> str:
+        found = self.emulator.call("GET", "/ipam/v1/regions/fr-par/ips", query={"is_ipv6": "false"})["ips"]
+        kinds = {ip["resource"]["type"]: ip["address"] for ip in found if ip["resource"]}
+        return str(kinds.get("instance_private_nic", "")).partition("/")[0]
+
+    def _call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
+        return self.emulator.call(method, path, body, query)
+
+
+@contextmanager
+def ssh_site(folder: Path) -> Iterator[SshSite]:
+    """A node behind a bastion, for as long as the context lasts."""
+    with real_emulator(folder) as api:
+        site = SshSite(api, folder)
+        try:
+            yield site
+        finally:
+            site.nodes.close()
+            site.machine.end()
+
+
+__all__ = ["NODE", "TARGET", "Machine", "SshSite", "Target", "ssh_site"]
