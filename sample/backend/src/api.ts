@@ -1,8 +1,8 @@
 /**
  * The API server.
  *
- *   SIGTERM            every answer says `Connection: close`, WebSockets are closed with 1001 over a window
- *   + linger           the listener closes; requests in flight go on
+ *   SIGTERM            every answer says `Connection: close`
+ *   + linger           the listener closes, WebSockets are closed with 1001 over a window, requests in flight go on
  *   all answered       exit 0; at the latest after the grace
  */
 
@@ -36,11 +36,13 @@ async function drain(why: string): Promise<void> {
     console.log(`cut after ${grace} ms: ${server.pendingRequests} requests and ${sockets.count} sockets`);
     process.exit(0);
   }, grace);
-  sockets.closeWithin(webSockets);
   // Bun's stop() closes idle connections at once, also those on which the balancer is just sending a request. Until
   // then it has used, and so lost, those it keeps in hand.
   await Bun.sleep(linger);
-  await server.stop();
+  const stopped = server.stop();
+  // Only now, so that clients which come back do not meet this process again.
+  sockets.closeWithin(webSockets);
+  await stopped;
   console.log("stopped");
   process.exit(0);
 }
@@ -50,5 +52,5 @@ process.on("SIGINT", () => void drain("SIGINT"));
 orphaned(() => setTimeout(() => void drain("no successor came"), settings.stop.handover));
 
 console.log(`release ${release} listens on ${settings.host}:${settings.port}`);
-takeOver();
+await takeOver(settings.host, settings.port, settings.stop.grace);
 process.send?.("listening");

@@ -14,7 +14,6 @@ interface Socket {
 
 export class Sockets {
   private readonly open = new Map<string, Socket>();
-  private closing: { until: number } | null = null;
 
   constructor() {
     setInterval(() => {
@@ -31,20 +30,15 @@ export class Sockets {
       open: (socket) => {
         this.open.set(socket.id, socket);
         socket.send({ release });
-        if (this.closing) this.closeLater(socket, this.closing.until);
       },
       message: (socket, message) => void socket.send(message),
       close: (socket) => void this.open.delete(socket.id),
     });
 
-  /** Closes all of them, one after the other, within `window` milliseconds. Those that still come are closed as well. */
+  /** Closes all of them, one after the other, within `window` milliseconds. */
   closeWithin(window: number): void {
-    this.closing = { until: Date.now() + window };
-    for (const socket of this.open.values()) this.closeLater(socket, this.closing.until);
-  }
-
-  private closeLater(socket: Socket, until: number): void {
-    const left = Math.max(0, until - Date.now());
-    setTimeout(() => socket.close(GOING_AWAY, "the server is going away"), Math.random() * left);
+    for (const socket of this.open.values()) {
+      setTimeout(() => socket.close(GOING_AWAY, "the server is going away"), Math.random() * window);
+    }
   }
 }

@@ -1,0 +1,183 @@
+"""What clients see of restarts: real systemd in systemd-nspawn, HAProxy in front of one server, the probe outside.
+
+    python -m tests.sample.restarts --root ROOT --bun BUN --restarts 20 --retries 3 --connect 1s
+
+ROOT is the root file system of a Debian 12 with systemd; it stays as it is, an overlay takes what is written. It needs
+to be root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from probe.report import Report
+
+BACKEND = Path(__file__).parents[2] / "sample" / "backend"
+MACHINE, BALANCER = "127.44.0.5", "127.44.0.1"
+HAPROXY = """
+global
+  stats socket {folder}/haproxy.sock
+defaults
+  mode http
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 1h
+  timeout connect {connect}
+  retries {retries}
+frontend outside
+  bind {balancer}:8080
+  default_backend api
+backend api
+  option httpchk GET /healthz
+  server core-01 {machine}:3000 check inter 1s fall 3 rise 2
+"""
+PLAIN = """
+[Service]
+Type=exec
+ExecStart=
+ExecStart=/usr/local/bin/bun src/api.ts
+RuntimeDirectory=
+KillMode=control-group
+"""
+"""The unit as most people write it: systemd starts the next server when the last one is gone."""
+
+
+def wait(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.05)
+
+
+def answers() -> bool:
+    """Whether the application answers through the balancer."""
+    try:
+        with urllib.request.urlopen(f"http://{BALANCER}:8080/healthz", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def child(*command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with the block."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def machine(folder: Path, lower: Path, bun: Path, plain: bool) -> Iterator[Callable[..., None]]:
+    """A booted machine with two releases of the backend; yields what runs a command in it."""
+    root, upper, work = folder / "root", folder / "upper", folder / "work"
+    for path in (root, upper, work):
+        path.mkdir()
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
+    try:
+        shutil.copy(bun, root / "usr/local/bin/bun")
+        for release in ("a", "b"):
+            path = root / "srv/lssm/releases" / release
+            shutil.copytree(BACKEND, path, ignore=shutil.ignore_patterns("node_modules"))
+            install: list[str | Path] = [bun, "install", "--production", "--frozen-lockfile", "--silent"]
+            subprocess.run(install, cwd=path, check=True)
+            (path / "REVISION").write_text(f"release-{release}\n")
+        (root / "srv/lssm/current").symlink_to("releases/a")
+        (root / "etc/lssm").mkdir()
+        (root / "etc/lssm/backend.env").write_text(f"HOST={MACHINE}\n")
+        units = root / "etc/systemd/system"
+        shutil.copy(BACKEND / "systemd/lssm-api.service", units)
+        if plain:
+            (units / "lssm-api.service.d").mkdir()
+            (units / "lssm-api.service.d/plain.conf").write_text(PLAIN)
+        subprocess.run(["chroot", root, "useradd", "--system", "lssm"], check=True)
+        subprocess.run(["chroot", root, "systemctl", "--quiet", "disable", "ssh.service"], check=True)
+        subprocess.run(["chroot", root, "systemctl", "--quiet", "enable", "lssm-api.service"], check=True)
+        nspawn = ["systemd-nspawn", "--quiet", f"--directory={root}", "--machine=restarts", "--register=no"]
+        with child(*nspawn, "--keep-unit", "--boot", "--link-journal=no") as process:
+            tasks = Path(f"/proc/{process.pid}/task")
+            wait(lambda: any((task / "children").read_text() for task in tasks.iterdir()), 10)
+            init = next(pid for task in tasks.iterdir() for pid in (task / "children").read_text().split())
+
+            def run(*command: str) -> None:
+                subprocess.run(["nsenter", "-t", init, "-m", "-u", "-i", "-p", "--", *command], check=True)
+
+            try:
+                yield run
+            finally:
+                run("systemctl", "poweroff")
+                process.wait(60)
+    finally:
+        subprocess.run(["umount", "--lazy", root], check=True)
+
+
+def measure(options: argparse.Namespace, folder: Path) -> Report:
+    """Restart under load; what the probe saw."""
+    config = folder / "haproxy.cfg"
+    filled = {"connect": options.connect, "retries": options.retries, "balancer": BALANCER, "machine": MACHINE}
+    config.write_text(HAPROXY.format(folder=folder, **filled))
+    load = ["--rate", str(options.rate), "--sockets", str(options.sockets), "--duration", "3600"]
+    probe = [sys.executable, "-m", "probe", "--url", f"http://{BALANCER}:8080", *load]
+    report = folder / "report.json"
+    with machine(folder, options.root, options.bun, options.plain) as run, child("haproxy", "-f", config):
+        wait(answers, 20)
+        with child(*probe, "--report", report) as probing:
+            time.sleep(options.every)
+            for number in range(options.restarts):
+                run("ln", "-sfn", f"releases/{'ba'[number % 2]}", "/srv/lssm/current")
+                run("systemctl", "restart", "lssm-api")
+                time.sleep(options.every)
+            probing.terminate()
+            probing.wait(60)
+        return Report.read(report)
+
+
+def main() -> None:
+    """Measure once, and say it in a line of a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="root file system of a Debian 12")
+    parser.add_argument("--bun", type=Path, default=shutil.which("bun"), help="the program (default: on the path)")
+    parser.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
+    parser.add_argument("--every", type=float, default=3.0, help="seconds between two (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=300.0, help="requests per second (default: %(default)s)")
+    parser.add_argument("--sockets", type=int, default=50, help="WebSockets (default: %(default)s)")
+    parser.add_argument("--retries", type=int, default=3, help="HAProxy's (default: %(default)s)")
+    parser.add_argument("--connect", default="5s", help="HAProxy's timeout connect (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="a unit that knows of no handover")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="restarts-", dir="/var/tmp") as folder:
+        report = measure(options, Path(folder))
+    unit = "plain" if options.plain else "handover"
+    all_ = report.requests
+    sys.stdout.write(
+        f"| {unit} | {options.retries} | {options.connect} | {options.restarts} | {all_.sent} | {all_.failed} | "
+        f"{report.longest_pause.seconds * 1000:.0f} | {report.longest_wait.seconds * 1000:.0f} | "
+        f"{all_.latency.p999 * 1000:.0f} | {report.sockets.going_away} | {report.sockets.cut} |\n"
+    )
+    for failure, count in report.failures.items():
+        sys.stdout.write(f"  {failure}: {count}\n")
+    for example in report.examples[:5]:
+        sys.stdout.write(f"  {example}\n")
+
+
+if __name__ == "__main__":
+    main()
