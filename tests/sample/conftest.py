@@ -133,10 +133,11 @@ def start_api(start: Callable[..., Program]) -> Callable[..., Program]:
 
 
 class Database:
-    """A PostgreSQL server."""
+    """A database of a PostgreSQL server."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"postgres://postgres@{HOST}:{port}/postgres"
+    def __init__(self, port: int, name: str = "postgres") -> None:
+        self.port = port
+        self.url = f"postgres://postgres@{HOST}:{port}/{name}"
 
     def query(self, sql: str) -> list[str]:
         """Rows, as psql prints them."""
@@ -144,9 +145,9 @@ class Database:
         return subprocess.run([*command, self.url], capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.fixture
-def database() -> Iterator[Database]:
-    """A PostgreSQL server of its own."""
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Database]:
+    """A PostgreSQL server's first database."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("PostgreSQL's server is not installed")
@@ -171,6 +172,14 @@ def database() -> Iterator[Database]:
             server.wait(10)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(postgresql: Database) -> Database:
+    """An empty database."""
+    name = f"test_{len(postgresql.query('SELECT datname FROM pg_database'))}"
+    postgresql.query(f"CREATE DATABASE {name}")
+    return Database(postgresql.port, name)
 
 
 @pytest.fixture

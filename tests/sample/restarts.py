@@ -101,6 +101,9 @@ def machine(folder: Path, lower: Path, bun: Path, plain: bool) -> Iterator[Calla
             install: list[str | Path] = [bun, "install", "--production", "--frozen-lockfile", "--silent"]
             subprocess.run(install, cwd=path, check=True)
             (path / "REVISION").write_text(f"release-{release}\n")
+        broken = root / "srv/lssm/releases/broken"
+        shutil.copytree(BACKEND / "src", broken / "src")
+        (broken / "src/api.ts").write_text('throw new Error("broken");\n')
         (root / "srv/lssm/current").symlink_to("releases/a")
         (root / "etc/lssm").mkdir()
         (root / "etc/lssm/backend.env").write_text(f"HOST={MACHINE}\n")
@@ -130,6 +133,19 @@ def machine(folder: Path, lower: Path, bun: Path, plain: bool) -> Iterator[Calla
         subprocess.run(["umount", "--lazy", root], check=True)
 
 
+def switch(run: Callable[..., None], release: str, *, works: bool = True) -> None:
+    """Restart with another release, and see that systemd says whether it came up."""
+    run("ln", "-sfn", f"releases/{release}", "/srv/lssm/current")
+    try:
+        run("systemctl", "restart", "lssm-api")
+    except subprocess.CalledProcessError:
+        if works:
+            raise
+    else:
+        if not works:
+            raise RuntimeError("systemd took a broken release for a good one")
+
+
 def measure(options: argparse.Namespace, folder: Path) -> Report:
     """Restart under load; what the probe saw."""
     config = folder / "haproxy.cfg"
@@ -143,8 +159,10 @@ def measure(options: argparse.Namespace, folder: Path) -> Report:
         with child(*probe, "--report", report) as probing:
             time.sleep(options.every)
             for number in range(options.restarts):
-                run("ln", "-sfn", f"releases/{'ba'[number % 2]}", "/srv/lssm/current")
-                run("systemctl", "restart", "lssm-api")
+                if options.broken:
+                    switch(run, "broken", works=False)
+                    time.sleep(options.every)
+                switch(run, "ba"[number % 2])
                 time.sleep(options.every)
             probing.terminate()
             probing.wait(60)
@@ -162,11 +180,12 @@ def main() -> None:
     parser.add_argument("--sockets", type=int, default=50, help="WebSockets (default: %(default)s)")
     parser.add_argument("--retries", type=int, default=3, help="HAProxy's (default: %(default)s)")
     parser.add_argument("--connect", default="5s", help="HAProxy's timeout connect (default: %(default)s)")
+    parser.add_argument("--broken", action="store_true", help="try a release that cannot start before each restart")
     parser.add_argument("--plain", action="store_true", help="a unit that knows of no handover")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="restarts-", dir="/var/tmp") as folder:
         report = measure(options, Path(folder))
-    unit = "plain" if options.plain else "handover"
+    unit = ("plain" if options.plain else "handover") + (", broken between" if options.broken else "")
     all_ = report.requests
     sys.stdout.write(
         f"| {unit} | {options.retries} | {options.connect} | {options.restarts} | {all_.sent} | {all_.failed} | "
