@@ -5,12 +5,10 @@ A cluster of several nodes is one server that listens at the address of each: th
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from emulator.products.redis.clusters import certified
 from emulator.products.redis.states import CLUSTERS
 from emulator.real.follower import is_loopback
 from emulator.real.process import Process
-from emulator.real.servers import ATTEMPT, START, Server, ServerError, Servers, as_user, give, keep, run
+from emulator.real.servers import Server, ServerError, Servers, as_user, give, keep, run, start
 from emulator.world import Document, World
 
 USER = "redis"
@@ -167,14 +165,7 @@ class RedisServer(Server[Cache]):
     async def _start(self) -> None:
         command = [*as_user(USER, "TERM"), "redis-server", str(self.folder / "redis.conf")]
         self._process = Process(command, self.folder / "log")
-        await self._process.start()
-        deadline = time.monotonic() + START
-        while not await self._answers():
-            if not self.runs:
-                raise ServerError(f"redis-server has ended: {_last_line(self.folder / 'log')}")
-            if time.monotonic() > deadline:
-                raise ServerError(f"redis-server does not answer: {_last_line(self.folder / 'log')}")
-            await asyncio.sleep(ATTEMPT)
+        await start(self._process, self._answers)
 
     async def _answers(self) -> bool:
         try:
@@ -203,10 +194,6 @@ class RedisServer(Server[Cache]):
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _last_line(path: Path) -> str:
-    return (path.read_text(errors="replace").strip().splitlines() or [""])[-1]
 
 
 class Caches(Servers[Cache]):

@@ -9,10 +9,11 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from emulator.real.process import Process
 from emulator.world import World
 
 Spec = TypeVar("Spec")
@@ -185,6 +186,22 @@ def keep(path: Path, content: str) -> None:
     """Write a file that nobody else may read: configuration holds passwords and keys."""
     path.touch(mode=0o600)
     path.write_text(content)
+
+
+async def start(process: Process, answers: Callable[[], Awaitable[bool]]) -> None:
+    """Start a server's process and wait until it answers.
+
+    Raises:
+        ServerError: it ends or stays silent, with the last line of its log.
+        OSError: it cannot be run.
+    """
+    await process.start()
+    deadline = time.monotonic() + START
+    while not await answers():
+        if not process.runs or time.monotonic() > deadline:
+            last = (process.log.read_text(errors="replace").strip().splitlines() or [""])[-1]
+            raise ServerError(f"{'does not answer' if process.runs else 'has ended'}: {last}")
+        await asyncio.sleep(ATTEMPT)
 
 
 async def run(

@@ -25,7 +25,7 @@ from emulator.products.rdb.model import (
     ready_instance_of,
 )
 from emulator.routing import Answer, Call, Product
-from emulator.world import Document
+from emulator.world import Document, World
 
 product = Product("rdb", PREFIX)
 
@@ -145,20 +145,26 @@ def get_certificate(call: Call) -> Answer:
     instance = instance_of(call)
     if instance["status"] == "provisioning":
         raise transient_state("instance", instance["id"], instance["status"])
-    if "_certificate" not in instance:
-        _certify(call, instance)
-    content = base64.b64encode(instance["_certificate"].encode()).decode()
+    certificate, _ = certified(call.world, instance)
+    content = base64.b64encode(certificate.encode()).decode()
     return {"name": "ssl_certificate", "content_type": "application/x-pem-file", "content": content}
 
 
 @product.post("/instances/{instance_id}/renew-certificate", call_ms=335)
 def renew_certificate(call: Call) -> Answer:
     """Issue another certificate."""
-    _certify(call, ready_instance_of(call))
+    _certify(call.world, ready_instance_of(call))
     return None
 
 
-def _certify(call: Call, instance: Document) -> None:
+def certified(world: World, instance: Document) -> tuple[str, str]:
+    """The certificate of an instance and its key, both PEM; made when it is first needed."""
+    if "_certificate" not in instance:
+        _certify(world, instance)
+    return instance["_certificate"], instance["_certificate_key"]
+
+
+def _certify(world: World, instance: Document) -> None:
     """Give an instance a self-signed certificate for the addresses of its endpoints."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, instance["id"])])
@@ -177,4 +183,7 @@ def _certify(call: Call, instance: Document) -> None:
         .sign(key, hashes.SHA256())
     )
     instance["_certificate"] = certificate.public_bytes(serialization.Encoding.PEM).decode()
-    call.world.put(INSTANCES, instance)
+    instance["_certificate_key"] = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    world.put(INSTANCES, instance)

@@ -165,7 +165,7 @@ def copy_of(world: World, source: Document, name: str, node: catalogue.NodeType,
         created_at=world.timestamp(),
         _acl=initial_notes("", "")["_acl"],
     )
-    for note in ("_certificate", "_privileges_until"):
+    for note in ("_certificate", "_certificate_key", "_privileges_until"):
         made.pop(note, None)
     schedule_backups(world, made)
     return made

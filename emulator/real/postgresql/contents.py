@@ -1,0 +1,204 @@
+"""What a server holds: from what there is and what the API says to the statements between them. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emulator.products.rdb.model import SUPERADMIN
+from emulator.world import Document
+
+MARK = "made through the API"
+"""Comment on what the API made: what users make in SQL is theirs to drop."""
+KINDS = ("TABLES", "SEQUENCES", "SCHEMAS")
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who may log in; an administrator may also create databases and roles, and owns those of the API."""
+
+    name: str
+    password: str
+    admin: bool
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the API says.
+
+    Attributes:
+        databases: their names.
+        privileges: (database, user, permission), where a permission other than `none` was given.
+    """
+
+    users: tuple[User, ...]
+    databases: tuple[str, ...]
+    privileges: tuple[tuple[str, str, str], ...]
+
+    def permission(self, database: str, user: str) -> str:
+        """What a user may do in a database: readonly, readwrite, all, custom or none."""
+        return next((told for *pair, told in self.privileges if pair == [database, user]), "none")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is.
+
+    Attributes:
+        roles: every role.
+        users: those of them that the API made.
+        everywhere: every database that one can connect to.
+        databases: those of them that the API made.
+    """
+
+    roles: frozenset[str]
+    users: frozenset[str]
+    everywhere: frozenset[str]
+    databases: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a permission means, as the lists that GRANT takes; a schema's stand for those still to be made, too."""
+
+    database: str
+    schemas: str
+    tables: str
+    sequences: str
+
+
+RIGHTS = {
+    "readonly": Rights("CONNECT", "USAGE", "SELECT", "SELECT"),
+    "readwrite": Rights("CONNECT, TEMPORARY", "USAGE", "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT, UPDATE"),
+    "all": Rights("ALL", "ALL", "ALL", "ALL"),
+}
+
+LOOK = f"""
+SELECT json_build_object(
+    'roles', (SELECT json_agg(rolname) FROM pg_roles),
+    'users', (SELECT json_agg(rolname) FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = '{MARK}'),
+    'everywhere', (SELECT json_agg(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate),
+    'databases', (SELECT json_agg(datname) FROM pg_database WHERE shobj_description(oid, 'pg_database') = '{MARK}'));
+"""
+"""Run in any database, for `found`."""
+
+SCHEMAS = """
+SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema';
+"""
+"""Run in each database: the schemas whose contents privileges concern."""
+
+
+def contents_of(instance: Document) -> Contents:
+    """What the document of an instance says about its contents."""
+    return Contents(
+        users=tuple(User(user["name"], user["_password"], user["is_admin"]) for user in instance["_users"]),
+        databases=tuple(database["name"] for database in instance["_databases"]),
+        privileges=tuple(
+            (database, user, permission)
+            for database, users in sorted(instance["_privileges"].items())
+            for user, permission in sorted(users.items())
+            if permission != "none"
+        ),
+    )
+
+
+def found(told: str) -> Found:
+    """The answer to `LOOK`."""
+    seen = json.loads(told)
+    names = {key: frozenset(seen[key] or ()) for key in ("roles", "users", "everywhere", "databases")}
+    return Found(**names)
+
+
+def arrivals(wanted: Contents, there: Found) -> list[str]:
+    """Statements that make and change users and databases, to run in the database postgres."""
+    statements = [] if SUPERADMIN in there.roles else [f"CREATE ROLE {SUPERADMIN}"]
+    for user in wanted.users:
+        name = _name(user.name)
+        rights = "CREATEDB CREATEROLE" if user.admin else "NOCREATEDB NOCREATEROLE"
+        statements += [] if user.name in there.roles else [f"CREATE ROLE {name}"]
+        statements += [
+            f"ALTER ROLE {name} LOGIN {rights} PASSWORD {_text(user.password)}",
+            f"COMMENT ON ROLE {name} IS '{MARK}'",
+            f"GRANT {SUPERADMIN} TO {name}" if user.admin else f"REVOKE {SUPERADMIN} FROM {name}",
+        ]
+    for database in wanted.databases:
+        name = _name(database)
+        statements += [] if database in there.everywhere else [f"CREATE DATABASE {name} OWNER {SUPERADMIN}"]
+        statements += [f"COMMENT ON DATABASE {name} IS '{MARK}'", f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"]
+    return statements
+
+
+def dropped_databases(wanted: Contents, there: Found) -> list[str]:
+    """Statements that drop databases with whoever is connected, to run in the database postgres."""
+    return [f"DROP DATABASE {_name(name)} WITH (FORCE)" for name in sorted(there.databases - set(wanted.databases))]
+
+
+def gone_users(wanted: Contents, there: Found) -> list[str]:
+    """The users that the API knows no longer."""
+    return sorted(there.users - {user.name for user in wanted.users})
+
+
+def bequests(users: Iterable[str]) -> list[str]:
+    """Statements that free users who go from what they own and hold in one database."""
+    return [
+        statement
+        for user in map(_name, users)
+        for statement in (f"REASSIGN OWNED BY {user} TO {SUPERADMIN}", f"DROP OWNED BY {user}")
+    ]
+
+
+def dropped_users(users: Iterable[str]) -> list[str]:
+    """Statements that drop users who own and hold nothing more."""
+    return [f"DROP ROLE {_name(user)}" for user in users]
+
+
+def privileges(wanted: Contents, database: str, schemas: Iterable[str]) -> list[str]:
+    """Statements that make every user's rights in a database what the API says, to run there in one transaction.
+
+    Administrators may do everything in it, by way of its owner, whose members they are; nothing is taken from them.
+
+    Args:
+        schemas: those of the database.
+    """
+    there = ", ".join(map(_name, schemas))
+    makers = [SUPERADMIN, *(user.name for user in wanted.users)]
+    statements = _set("GRANT", RIGHTS["all"], "TO", SUPERADMIN, database, there, makers[1:])
+    for user in wanted.users:
+        permission = wanted.permission(database, user.name)
+        if permission == "custom":
+            # What it may do beyond connecting was granted in SQL.
+            statements.append(f"GRANT CONNECT ON DATABASE {_name(database)} TO {_name(user.name)}")
+            continue
+        # A maker's rights on what it will make itself are its own: revoked, it could not use what it has just made.
+        others = [maker for maker in makers if maker != user.name]
+        if not user.admin:
+            statements += _set("REVOKE", RIGHTS["all"], "FROM", user.name, database, there, others)
+        if permission != "none":
+            statements += _set("GRANT", RIGHTS[permission], "TO", user.name, database, there, others)
+    return statements
+
+
+def _set(verb: str, rights: Rights, link: str, user: str, database: str, schemas: str, makers: list[str]) -> list[str]:
+    whom = f"{link} {_name(user)}"
+    statements = [f"{verb} {rights.database} ON DATABASE {_name(database)} {whom}"]
+    if schemas:
+        statements += [
+            f"{verb} {rights.schemas} ON SCHEMA {schemas} {whom}",
+            f"{verb} {rights.tables} ON ALL TABLES IN SCHEMA {schemas} {whom}",
+            f"{verb} {rights.sequences} ON ALL SEQUENCES IN SCHEMA {schemas} {whom}",
+        ]
+    future = dict(zip(KINDS, (rights.tables, rights.sequences, rights.schemas), strict=True))
+    return statements + [
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {_name(maker)} {verb} {right} ON {kind} {whom}"
+        for maker in makers
+        for kind, right in future.items()
+    ]
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
