@@ -1,4 +1,4 @@
-"""`make demo`: the whole of prod on a local Scaleway, made, changed and removed before your eyes.
+"""`make demo`: prod on a local Scaleway, made, released onto, changed under load and removed before your eyes.
 
 Every step is a command that works the same by hand; what it proves at the end it reads from the local Scaleway itself.
 """
@@ -6,11 +6,11 @@ Every step is a command that works the same by hand; what it proves at the end i
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,15 @@ import yaml
 from rich.console import Console
 from rich.rule import Rule
 
-from starters.dev import Dev, addresses
-from starters.dev_state import DevEndpoints
+from starters.cli.exits import Exit
+from starters.dev import addresses
+from starters.rehearsal import ROOT, Rehearsal, Traffic
+from starters.sample import SampleRepository
 
 ENVIRONMENT = "prod"
-_ROOT = Path(__file__).resolve().parents[1]
+TRAFFIC = Traffic(rate=200, sockets=50, jobs=2)
+SHORT = {"drain": "5s", "soak": "5s"}
+"""Deadlines of the demo: long enough to see, short enough to watch."""
 _TIMEOUT = 10.0
 
 
@@ -37,76 +41,117 @@ class Demo:
     """
 
     def __init__(self, folder: Path, latency: float, console: Console) -> None:
-        self._folder = folder
-        self._latency = latency
         self._console = console
-        self._files = folder / "environments"
+        self._sample = SampleRepository(folder / "backend")
+        self._sample.release("The first release")
+        data = yaml.safe_load((ROOT / "environments" / f"{ENVIRONMENT}.yaml").read_text())
+        self._rehearsal = Rehearsal(
+            folder,
+            data,
+            str(self._sample.folder),
+            latency=latency,
+            say=console.print,
+            changes={"app": SHORT},
+        )
 
     def show(self, *, keep: bool) -> int:
         """Run it all; the exit code."""
         started = time.monotonic()
-        self._files.mkdir(parents=True)
-        for name in (f"{ENVIRONMENT}.yaml", "schema.json"):
-            (self._files / name).write_text((_ROOT / "environments" / name).read_text())
-        dev = Dev(
-            self._folder / "state", port=0, temporal_port=0, ui_port=0, latency=self._latency, say=self._console.print
-        )
-        with dev:
-            endpoints = dev.endpoints
-            self._console.print(addresses(endpoints))
-            self._tell("The plan: everything that the file asks for, on an empty project.")
-            self._run(endpoints, "plan", ENVIRONMENT)
-            self._tell("Apply. Every step is in the Temporal UI while it happens: " + endpoints.temporal_ui_url)
-            self._run(endpoints, "apply", ENVIRONMENT, "--confirm", ENVIRONMENT)
-            self._run(endpoints, "status", ENVIRONMENT)
-            self._tell("A second apply has nothing to do, and writes nothing.")
-            before = self._writes(endpoints)
-            self._run(endpoints, "apply", ENVIRONMENT, "--confirm", ENVIRONMENT)
-            self._console.print(f"Writes to the API during the second apply: {self._writes(endpoints) - before}")
-            self._tell("Change the file: a second node, one more queue, another time-out.")
-            self._change_the_file()
-            self._run(endpoints, "plan", ENVIRONMENT)
-            self._run(endpoints, "apply", ENVIRONMENT, "--confirm", ENVIRONMENT)
-            self._run(endpoints, "drift", ENVIRONMENT)
+        with self._rehearsal:
+            self._console.print(addresses(self._rehearsal.endpoints))
+            self._make()
+            failed = self._release() if self._has_machines() else 0
+            self._change()
+            failed += self._release_under_load() if self._has_machines() else 0
+            self._run("drift", ENVIRONMENT)
             if keep:
-                self._wait(dev)
-            self._tell("Destroy. What is protected has to be named.")
-            self._run(endpoints, "destroy", ENVIRONMENT, "--confirm", ENVIRONMENT, "--allow-destroy", "*")
-            left = self._left(endpoints)
-            self._console.print(f"Left in the local Scaleway: {', '.join(left) or 'nothing'}.")
+                self._wait()
+            left = self._destroy()
         self._console.print(f"The whole demo took {time.monotonic() - started:.0f} s.")
-        return 1 if left else 0
+        return 1 if left or failed else 0
+
+    # -- the acts ----------------------------------------------------------------------------------------------
+
+    def _make(self) -> None:
+        self._tell("The plan: everything that the file asks for, on an empty project.")
+        self._run("plan", ENVIRONMENT)
+        url = self._rehearsal.endpoints.temporal_ui_url
+        self._tell(f"Apply. Every step is in the Temporal UI while it happens: {url}")
+        self._run("apply", ENVIRONMENT, "--yes")
+        self._run("status", ENVIRONMENT)
+        self._tell("A second apply has nothing to do, and writes nothing.")
+        before = self._writes()
+        self._run("apply", ENVIRONMENT, "--yes")
+        self._console.print(f"Writes to the API during the second apply: {self._writes() - before}")
+
+    def _release(self) -> int:
+        self._tell("Deploy the first release: over SSH through the bastion, to a real Debian machine.")
+        self._run("deploy", ENVIRONMENT, "--ref", "main", "--yes")
+        return 0
+
+    def _change(self) -> None:
+        self._tell("Change the file: a second node, one more queue, another time-out. The node joins when it is well.")
+        data = self._rehearsal.read()
+        data["nodes"]["core"]["count"] = 2
+        data["sqs"]["queues"]["lssm/mails"] = {"visibility_timeout": "5m", "dlq": True}
+        data["load_balancer"]["backends"]["api"]["server_timeout"] = "2m"
+        self._rehearsal.write(data)
+        self._run("plan", ENVIRONMENT)
+        self._run("apply", ENVIRONMENT, "--yes")
+
+    def _release_under_load(self) -> int:
+        """Two deploys under load, a good one and a broken one; how many things users would have noticed."""
+        self._sample.release("The second release")
+        self._sample.push(self._rehearsal.repository)
+        self._tell(f"Deploy the second release to both nodes under load: {TRAFFIC.rate:g} requests/s, and WebSockets.")
+        failed = self._under_load(["deploy", ENVIRONMENT, "--ref", "main", "--yes"], Exit.DONE)
+        broken = self._sample.release("The third release, which is not well", "fails health")
+        self._sample.push(self._rehearsal.repository)
+        self._tell("Deploy a third release that is never healthy: it goes back by itself, and users notice nothing.")
+        failed += self._under_load(["deploy", ENVIRONMENT, "--ref", broken, "--yes"], Exit.FAILED)
+        self._run("releases", ENVIRONMENT)
+        return failed
+
+    def _under_load(self, arguments: Sequence[str], code: int) -> int:
+        with self._rehearsal.load(TRAFFIC) as load:
+            self._run(*arguments, code=code)
+            seen = load.end()
+        self._console.print(load.printed, markup=False)
+        return sum(seen.failures.values())
+
+    def _destroy(self) -> list[str]:
+        self._tell("Destroy. What is protected has to be named.")
+        self._run("destroy", ENVIRONMENT, "--yes", "--allow-destroy", "*")
+        left = self._left()
+        self._console.print(f"Left in the local Scaleway: {', '.join(left) or 'nothing'}.")
+        return left
+
+    # -- parts -------------------------------------------------------------------------------------------------
 
     def _tell(self, text: str) -> None:
         self._console.print()
         self._console.print(Rule(text, align="left"))
 
-    def _run(self, endpoints: DevEndpoints, *arguments: str) -> None:
+    def _run(self, *arguments: str, code: int = Exit.DONE) -> None:
         """One command, as a user would type it.
 
         Raises:
-            SystemExit: it failed.
+            SystemExit: it ended otherwise than it should.
         """
         self._console.print(f"[bold]$ scaleway-infra {' '.join(arguments)}[/]")
-        command = [sys.executable, "-m", "starters", "--directory", str(self._files), *arguments]
-        code = subprocess.run(command, env=os.environ | endpoints.environment(), cwd=_ROOT, check=False).returncode
-        if code:
-            raise SystemExit(code)
+        ended = self._rehearsal.run(*arguments, check=False).returncode
+        if ended != code:
+            raise SystemExit(ended or 1)
 
-    def _change_the_file(self) -> None:
-        path = self._files / f"{ENVIRONMENT}.yaml"
-        data = yaml.safe_load(path.read_text())
-        data["nodes"]["core"]["count"] = 2
-        data["sqs"]["queues"]["lssm/mails"] = {"visibility_timeout": "5m", "dlq": True}
-        data["load_balancer"]["backends"]["api"]["server_timeout"] = "2m"
-        path.write_text(yaml.safe_dump(data, sort_keys=False))
+    def _has_machines(self) -> bool:
+        return "machines" in self._ask("real")["running"]
 
-    def _writes(self, endpoints: DevEndpoints) -> int:
-        return int(self._ask(endpoints, "requests")["mutating"])
+    def _writes(self) -> int:
+        return int(self._ask("requests")["mutating"])
 
-    def _left(self, endpoints: DevEndpoints) -> list[str]:
+    def _left(self) -> list[str]:
         """What exists besides what an empty project has."""
-        kinds = self._ask(endpoints, "resources")
+        kinds = self._ask("resources")
         return [
             f"{kind} {item.get('name') or item['id']}"
             for kind, found in kinds.items()
@@ -114,28 +159,37 @@ class Demo:
             if not item.get("default")
         ]
 
-    def _ask(self, endpoints: DevEndpoints, what: str) -> dict[str, Any]:
-        answer: dict[str, Any] = requests.get(f"{endpoints.api_url}/_emulator/{what}", timeout=_TIMEOUT).json()
+    def _ask(self, what: str) -> dict[str, Any]:
+        url = f"{self._rehearsal.endpoints.api_url}/_emulator/{what}"
+        answer: dict[str, Any] = requests.get(url, timeout=_TIMEOUT).json()
         return answer
 
-    def _wait(self, dev: Dev) -> None:
+    def _wait(self) -> None:
         self._console.print("Look around; Ctrl-C goes on.")
         try:
             while True:
-                dev.check()
+                self._rehearsal.dev.check()
                 time.sleep(0.5)
         except KeyboardInterrupt:
             self._console.print()
 
 
+def install_packages(console: Console) -> None:
+    """What real machines, balancers and databases need from Debian; the script says what it installs."""
+    if subprocess.run([ROOT / "deploy" / "packages"], check=False).returncode:
+        console.print("Not everything real can run here; the local Scaleway does without.")
+
+
 def main() -> int:
     """Read the command line and show the demo."""
-    parser = argparse.ArgumentParser(prog="make demo", description="prod, made, changed and removed.")
+    parser = argparse.ArgumentParser(prog="make demo", description="prod: made, released onto, changed, removed.")
     parser.add_argument("--latency", type=float, default=0.05, help="factor on Scaleway's real delays")
     parser.add_argument("--keep", action="store_true", help="before the destroy, wait for Ctrl-C")
     options = parser.parse_args()
+    console = Console(highlight=False)
+    install_packages(console)
     with tempfile.TemporaryDirectory(prefix="scaleway-infra-demo-") as folder:
-        return Demo(Path(folder), options.latency, Console(highlight=False)).show(keep=options.keep)
+        return Demo(Path(folder), options.latency, console).show(keep=options.keep)
 
 
 if __name__ == "__main__":
