@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import ssl
@@ -101,13 +102,27 @@ def _readable(sock: socket.socket | None) -> bool:
     return bool(poll.poll(0))
 
 
-class Attempts:
-    """Sends one request, and once more where that is safe; aiohttp's own rule would hide failures.
+def repeatable(method: str, error: OSError | aiohttp.ClientError, *, kept: bool, unsent: bool, after: float) -> bool:
+    """Whether a client may send a request again on another connection, as RFC 9110 (9.2.2) and RFC 9112 (9.3.1) allow.
 
-    A client may take another connection if the server had closed the kept one before the request. Nothing was sent, or
-    else the request is one that may be sent twice and the end came at once. A connection of its own that ends without
-    an answer, or one that ends while the server was at it, is a failure.
+    It may if the server had closed the kept connection before the request came whole. A new connection that ends
+    without an answer, or one that ends while the server was at it, is a failure.
+
+    Args:
+        method: of HTTP.
+        error: how the connection ended; no byte of an answer has come.
+        kept: whether the connection had carried a request before.
+        unsent: whether nothing was written.
+        after: seconds since the request was begun.
     """
+    # Linux says "broken pipe" if the peer's end came first and its reset afterwards: the reset answers what had been
+    # written, so that found nobody. Had the server read the request, only the end would have come.
+    missed = isinstance(error, OSError) and error.errno == errno.EPIPE
+    return kept and (unsent or missed or (method == "GET" and after < STALE))
+
+
+class Attempts:
+    """Sends one request, and once more where that is safe; aiohttp's own rule would hide failures."""
 
     def __init__(self) -> None:
         self.retried = 0
@@ -125,8 +140,8 @@ class Attempts:
                 raise
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 kept, unsent = (request.kept, request.unsent) if isinstance(request, _Request) else (False, False)
-                again = request.method == "GET" and time.monotonic() - sent < STALE
-                if not kept or not (unsent or again):
+                after = time.monotonic() - sent
+                if not repeatable(request.method, error, kept=kept, unsent=unsent, after=after):
                     raise Unanswered(str(error) or type(error).__name__) from error
             self.retried += 1
 

@@ -30,7 +30,8 @@ class Requests(_Part):
     sent: int = 0
     failed: int = 0
     retried: int = 0
-    """Sent once more, since the server had closed the kept connection meanwhile. No failure: any client does it."""
+    """How often another connection was taken, since the server had closed the kept one before. No failure: any client
+    does it."""
     latency: Latency = Latency()
     """Of the answered ones."""
 

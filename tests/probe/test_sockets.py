@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 from probe.load import Kind
 from tests.probe.service import RELEASE, Service, echo, probed
 
-QUIET: dict[str, Any] = {"mix": {Kind.GET: 0}, "sockets": 3, "duration": 1.2, "timeout": 0.4}
+QUIET: dict[str, Any] = {"mix": {Kind.GET: 0}, "sockets": 3, "duration": 1.2}
 
 
 def test_heartbeats_are_echoed() -> None:
@@ -74,7 +74,7 @@ def test_no_echo() -> None:
             if message.type == WSMsgType.TEXT:
                 await ws.send_str("heartbeat")
 
-    report = probed(Service(talk=talk), **QUIET)
+    report = probed(Service(talk=talk), **QUIET | {"timeout": 0.4})
     assert report.failures == {"no echo": 1}
     assert (report.sockets.lost, report.sockets.opened) == (1, 4)
 
