@@ -66,6 +66,8 @@ class World:
         self.tables: dict[str, dict[str, Document]] = {}
         self.changed: dict[tuple[str, str], None] = {}
         """(table, key) touched by the current request, in order: what the state file writes, what a fault strikes."""
+        self.holds: list[Callable[[Document], bool]] = []
+        """Asked when a transition is due: whether something real must come first, as a server that is to be ready."""
         self._due: list[tuple[float, int, str]] = []
         self._noted: dict[tuple[str, str], set[str]] = {}
         self._order: Iterator[int] = itertools.count()
@@ -180,12 +182,19 @@ class World:
     def settle(self) -> None:
         """Carry out every transition whose time has come. Called before each request is handled."""
         now = self.now()
+        held: list[Document] = []
         while self._due and self._due[0][0] <= now:
             _, _, due_id = heapq.heappop(self._due)
             due = self.find("_due", due_id)
-            if due is not None:
-                self.remove("_due", due_id)
-                self._happen(due)
+            if due is None:
+                continue
+            if any(hold(due) for hold in self.holds):
+                held.append(due)
+                continue
+            self.remove("_due", due_id)
+            self._happen(due)
+        for due in held:
+            self._queue(due)
 
     def _happen(self, due: Document) -> None:
         document = self.find(due["table"], due["key"])

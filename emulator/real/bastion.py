@@ -26,8 +26,6 @@ from emulator.world import Document, World
 USER = "bastion"
 """The only user there is (as at Scaleway: `ssh -J bastion@<gateway>:61000 root@<node>`)."""
 OPEN = {"running", "configuring"}
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-"""Only those that the processor helps with: what goes through is encrypted by Python's process, once more inside."""
 BACKLOG = 1024
 """Connections that may wait for their accept: a deploy opens one for each of its commands."""
 SHORT_OF_FILES = 0.1
@@ -114,7 +112,6 @@ class Bastion:
         self._options = asyncssh.SSHServerConnectionOptions(
             server_factory=lambda: _Session(self),
             server_host_keys=[key],
-            encryption_algs=CIPHERS,
             compression_algs=["none"],
             allow_pty=False,
             agent_forwarding=False,

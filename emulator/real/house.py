@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emulator.real.bastion import Bastions
 from emulator.real.follower import Follower, Followers
+from emulator.real.postgresql.follower import Databases
 from emulator.real.redis_server import Caches
 from emulator.world import World
 
@@ -20,6 +21,7 @@ def followers_of(world: World, folder: Path) -> Followers:
     folder.mkdir(parents=True, exist_ok=True)
     followers: list[Follower] = [
         Bastions(folder / "bastions"),
-        Caches(folder / "caches"),
+        Caches(world, folder / "caches"),
+        Databases(world, folder / "databases"),
     ]
     return Followers(world, followers)

@@ -201,6 +201,7 @@ class Caches(Servers[Cache]):
 
     name: ClassVar[str] = "caches"
     needs: ClassVar[tuple[str, ...]] = ("redis-server",)
+    table: ClassVar[str] = CLUSTERS
 
     def obstacle(self) -> str | None:
         """Redis has to be installed."""

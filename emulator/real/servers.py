@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from emulator.real.process import Process
-from emulator.world import World
+from emulator.world import Document, World
 
 Spec = TypeVar("Spec")
 RETRY = 0.5
@@ -81,16 +81,23 @@ class _Post(Generic[Spec]):
 class Servers(ABC, Generic[Spec]):
     """Follows documents with servers, each of which changes in a task of its own.
 
+    The API does not call an object ready before its server is what the object says.
+
     Args:
+        world: whose documents.
         folder: where each server has a folder of its own, named by the id of its document.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
+    table: ClassVar[str]
+    """Of the documents."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, world: World, folder: Path) -> None:
+        self._world = world
         self._folder = folder
         self._posts: dict[str, _Post[Spec]] = {}
+        world.holds.append(self._holds)
 
     @abstractmethod
     def obstacle(self) -> str | None:
@@ -139,6 +146,13 @@ class Servers(ABC, Generic[Spec]):
             }
             for key, post in self._posts.items()
         }
+
+    def _holds(self, due: Document) -> bool:
+        """Whether a transition makes an object ready whose server is not."""
+        if due["table"] != self.table or (due["change"] or {}).get("status") != "ready" or self.obstacle():
+            return False
+        spec, post = self.wanted(self._world).get(due["key"]), self._posts.get(due["key"])
+        return spec is not None and (post is None or not post.serves(spec))
 
     def _left_over(self) -> set[str]:
         """Servers that there are, among them those of an earlier emulator, of which only the data is left."""

@@ -47,6 +47,7 @@ class Databases(Servers[Database]):
 
     name: ClassVar[str] = "databases"
     needs: ClassVar[tuple[str, ...]] = ("postgresql",)
+    table: ClassVar[str] = INSTANCES
 
     def obstacle(self) -> str | None:
         """PostgreSQL has to be installed, and setpriv, since it refuses to run as root."""

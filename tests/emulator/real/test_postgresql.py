@@ -167,7 +167,8 @@ def site(folder: Path) -> Iterator[Site]:
         instance = ok(api.request("POST", RDB, body))
         [endpoint] = instance["endpoints"]
         made = Site(api, instance["id"], endpoint["ip"], endpoint["port"])
-        eventually(lambda: made.told, "the server answers")
+        eventually(lambda: ok(api.request("GET", f"{RDB}/{made.id}"))["status"] == "ready", "ready")
+        assert made.sql("chief", "SELECT 1", password=ADMIN) == "1"
         yield made
 
 

@@ -123,7 +123,8 @@ def site(folder: Path, **fields: Any) -> Iterator[Site]:
         cluster = ok(api.request("POST", f"{REDIS}/clusters", body))
         [endpoint] = cluster["endpoints"]
         made = Site(api, cluster["id"], folder, endpoint["ips"], endpoint["port"], cluster["tls_enabled"])
-        eventually(lambda: made.told, "the server answers")
+        eventually(lambda: ok(api.request("GET", f"{REDIS}/clusters/{made.id}"))["status"] == "ready", "ready")
+        assert made.ask("PING") == "PONG"
         yield made
 
 
