@@ -201,7 +201,7 @@ class House:
         """What a run gives at its end."""
         return self.run(run.result())
 
-    def failure(self, run: Run[ChangeOutput]) -> tuple[str, str]:
+    def failure(self, run: Run[Any]) -> tuple[str, str]:
         """Code and message of a run that fails; "cancelled" for one that was."""
         try:
             self.run(run.result())
@@ -215,22 +215,22 @@ class House:
             return cause.type or "", cause.message
         raise AssertionError("the run did not fail")
 
-    def progress(self, run: Run[ChangeOutput]) -> Progress:
+    def progress(self, run: Run[Any]) -> Progress:
         """A run, seen from outside."""
         return self.run(run.progress())
 
-    def states(self, run: Run[ChangeOutput]) -> dict[str, str]:
+    def states(self, run: Run[Any]) -> dict[str, str]:
         """The state of every step."""
         return {step.id: step.state for step in self.progress(run).steps}
 
-    def until(self, run: Run[ChangeOutput], condition: Callable[[dict[str, str]], bool], patience: float = 20) -> None:
+    def until(self, run: Run[Any], condition: Callable[[dict[str, str]], bool], patience: float = 20) -> None:
         """Wait until the states of a run's steps are so."""
         deadline = time.monotonic() + patience
         while not condition(states := self.states(run)):
             assert time.monotonic() < deadline, states
             time.sleep(0.05)
 
-    def until_parked(self, run: Run[ChangeOutput], *steps: str) -> None:
+    def until_parked(self, run: Run[Any], *steps: str) -> None:
         """Wait until these steps, and no others, are parked and nothing runs."""
 
         def parked(states: dict[str, str]) -> bool:
@@ -244,7 +244,7 @@ class House:
         pending = self.run(run.handle.describe()).raw_description.pending_activities
         return [item.activity_type.name for item in pending if item.state == STARTED]
 
-    def details(self, run: Run[ChangeOutput]) -> str:
+    def details(self, run: Run[Any]) -> str:
         """What Temporal's UI shows of the run as its current details."""
         metadata = self.run(run.handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata))
         assert isinstance(metadata, WorkflowMetadata)

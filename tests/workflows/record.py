@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.contract import InventoryInput
+from blueprint.release.contract import MigrationPlan
 from starters.engine import Run
+from starters.releases import freeze, unfreeze
 from starters.temporal_server import TemporalServer
+from tests.workflows.fleet import Fleet, fleet_house
 from tests.workflows.house import House, house, request
+from workflows.identity import freeze_id
 from workflows.messages import AbortInput, ChangeOutput, SkipInput
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -75,6 +79,47 @@ def record(home: House) -> dict[str, Run[Any]]:
     return runs
 
 
+def record_releases(home: House) -> dict[str, Run[Any]]:
+    """Deploys and rollbacks of a fleet, and what only looks at one."""
+    runs: dict[str, Run[Any]] = {}
+    fleet = Fleet(("node-01", "node-02"), url="https://api.test/", migrate={})
+    fleet.pending = MigrationPlan(pending=("002_more",), irreversible=("002_more",))
+    with fleet_house(home, fleet) as house:
+        runs["deploy"] = house.begin()
+        home.run(runs["deploy"].result())
+        runs["rollback"] = house.begin_rollback()
+        home.run(runs["rollback"].result())
+        house.run(house.engine.releases(house.request()))
+        runs["releases"] = newest(home, "releases", house.fleet.site.target.environment)
+
+        # The release is marked as bad by the rollback, and this time a person is asked twice on the way back.
+        fleet.wrong |= {"watch node-01": "unhealthy", "switch node-01 aaa": "ssh_unreachable"}
+        run = runs["deploy_rolled_back"] = house.begin(force=True)
+        home.until_parked(run, "back past 002_more")
+        house.run(house.engine.retry(run))
+        home.until_parked(run, "back: node-01")
+        house.run(house.engine.skip(run, SkipInput(step="back: node-01", reason="recorded")))
+        home.failure(run)
+
+        fleet.wrong.clear()
+        fleet.nodes["node-01"].pooled = True
+        fleet.slow.add("drain node-02")
+        run = runs["deploy_cancelled"] = house.begin("c" * 40)
+        home.until(run, lambda states: states.get("drain node-02") == "running")
+        home.run(run.cancel())
+        home.until_parked(run, "back past 002_more")
+        home.run(house.engine.retry(run))
+        home.failure(run)
+
+        target = house.fleet.site.target
+        home.run(freeze(house.engine, target, "recorded", hours=1))
+        home.run(unfreeze(house.engine, target))
+        handle = home.client.get_workflow_handle(freeze_id(target.environment))
+        runs["freeze"] = Run(handle, "")
+        home.failure(runs["freeze"])
+    return runs
+
+
 def parked(home: House, *besides: str) -> Run[ChangeOutput]:
     """An apply that waits for an operator."""
     run = home.begin(DATA)
@@ -85,9 +130,14 @@ def parked(home: House, *besides: str) -> Run[ChangeOutput]:
 def last(home: House, operation: str, look: Any) -> Run[Any]:
     """The run that a look was."""
     look()
+    return newest(home, operation, "lssm-replay")
+
+
+def newest(home: House, operation: str, environment: str) -> Run[Any]:
+    """The newest run of an operation."""
 
     async def found() -> Run[Any]:
-        query = f"Operation = '{operation}' AND Environment = 'lssm-replay'"
+        query = f"Operation = '{operation}' AND Environment = '{environment}'"
         async for execution in home.client.list_workflows(query):
             return Run(home.client.get_workflow_handle(execution.id, run_id=execution.run_id), "")
         raise LookupError(operation)
@@ -113,7 +163,7 @@ def main() -> None:
         house(temporal.address, identity="recorder") as home,
         home.working(),
     ):
-        for name, run in record(home).items():
+        for name, run in (record(home) | record_releases(home)).items():
             history = json.loads(home.run(run.handle.fetch_history()).to_json())
             (HISTORIES / f"{name}.json").write_text(json.dumps(without_traces(history), indent=1) + "\n")
             sys.stdout.write(f"{name}: {len(history['events'])} events\n")

@@ -79,7 +79,9 @@ class ReleaseRun:
             return await asyncio.shield(story)
         except asyncio.CancelledError:
             self.timeline.stop()
-            self.parking.close()
+            # While a question stands, cancelling answers it. One that comes on the way back still has to be asked.
+            if self.parking.parked:
+                self.parking.close()
             (ended,) = await asyncio.gather(story, return_exceptions=True)
             if isinstance(ended, BaseException):
                 raise
