@@ -22,7 +22,7 @@ EDITS: Mapping[Fault, tuple[str, str, str]] = {
     ),
     "does not start": ("src/api.ts", "", 'throw new Error("a release that does not start");\n'),
     "fails health": ("src/app.ts", '.get("/healthz", () => ({', '.get("/healthz", ({ set }) => ((set.status = 500), {'),
-    # Late enough to be healthy and in the pool, early enough to be watched. It ends in order, so nothing in flight is lost.
+    # Late enough to be in the pool, early enough to be watched. It ends in order, so nothing in flight is lost.
     "dies in soak": ("src/api.ts", "", 'setTimeout(() => process.kill(process.pid, "SIGTERM"), 4000);\n'),
     "migration fails": ("migrations/900_broken.sql", "", "ALTER TABLE no_such_table ADD COLUMN more text;\n"),
 }

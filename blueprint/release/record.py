@@ -67,6 +67,8 @@ class ReleaseRecord(Model):
     """Seconds since the epoch."""
     ended: float = 0.0
     """Seconds since the epoch."""
+    preparing: float = 0.0
+    """Seconds until all nodes had the release, installed and warmed up."""
     in_place: bool = False
     """Whether nodes changed while they stayed in the pool."""
     nodes: tuple[NodeRecord, ...] = ()

@@ -121,7 +121,9 @@ class ReleaseRun:
         self._enter("preparing")
         self.timeline.expect(f"prepare {node}" for node in plan.prepare)
         try:
+            began = workflow.time()
             await self._prepare(plan)
+            self._note(preparing=round(workflow.time() - began, 2))
             self._enter("migrating")
             if plan.action == "deploy" and self._site.app.migrate:
                 await self._migrate(plan)
