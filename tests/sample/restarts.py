@@ -9,6 +9,7 @@ to be root.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -17,12 +18,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from probe.report import Report
 
 BACKEND = Path(__file__).parents[2] / "sample" / "backend"
-MACHINE, BALANCER = "127.44.0.5", "127.44.0.1"
+NET = f"127.44.{os.getpid() % 256}"
+"""Of this process alone: two may measure at once."""
+MACHINE, BALANCER = f"{NET}.5", f"{NET}.4"
 HAPROXY = """
 global
   stats socket {folder}/haproxy.sock
@@ -113,9 +117,15 @@ def machine(folder: Path, lower: Path, bun: Path, plain: bool) -> Iterator[Calla
             (units / "lssm-api.service.d").mkdir()
             (units / "lssm-api.service.d/plain.conf").write_text(PLAIN)
         subprocess.run(["chroot", root, "useradd", "--system", "lssm"], check=True)
-        subprocess.run(["chroot", root, "systemctl", "--quiet", "disable", "ssh.service"], check=True)
+        subprocess.run(["chroot", root, "systemctl", "--quiet", "mask", "ssh.service"], check=True)
         subprocess.run(["chroot", root, "systemctl", "--quiet", "enable", "lssm-api.service"], check=True)
-        nspawn = ["systemd-nspawn", "--quiet", f"--directory={root}", "--machine=restarts", "--register=no"]
+        nspawn = [
+            "systemd-nspawn",
+            "--quiet",
+            f"--directory={root}",
+            f"--machine=restarts-{os.getpid()}",
+            "--register=no",
+        ]
         with child(*nspawn, "--keep-unit", "--boot", "--link-journal=no") as process:
             tasks = Path(f"/proc/{process.pid}/task")
             wait(lambda: any((task / "children").read_text() for task in tasks.iterdir()), 10)
@@ -146,24 +156,49 @@ def switch(run: Callable[..., None], release: str, *, works: bool = True) -> Non
             raise RuntimeError("systemd took a broken release for a good one")
 
 
-def measure(options: argparse.Namespace, folder: Path) -> Report:
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What is tried."""
+
+    root: Path
+    """Root file system of a Debian 12 with systemd."""
+    bun: Path
+    """The program."""
+    restarts: int = 20
+    every: float = 3.0
+    """Seconds of rest after each restart."""
+    rate: float = 300.0
+    """Requests per second."""
+    sockets: int = 50
+    """WebSockets."""
+    retries: int = 3
+    """HAProxy's."""
+    connect: str = "5s"
+    """HAProxy's `timeout connect`."""
+    broken: bool = False
+    """A release that cannot start is tried before each restart."""
+    plain: bool = False
+    """The unit knows of no handover."""
+
+
+def measure(trial: Trial, folder: Path) -> Report:
     """Restart under load; what the probe saw."""
     config = folder / "haproxy.cfg"
-    filled = {"connect": options.connect, "retries": options.retries, "balancer": BALANCER, "machine": MACHINE}
+    filled = {"connect": trial.connect, "retries": trial.retries, "balancer": BALANCER, "machine": MACHINE}
     config.write_text(HAPROXY.format(folder=folder, **filled))
-    load = ["--rate", str(options.rate), "--sockets", str(options.sockets), "--duration", "3600"]
+    load = ["--rate", str(trial.rate), "--sockets", str(trial.sockets), "--duration", "3600"]
     probe = [sys.executable, "-m", "probe", "--url", f"http://{BALANCER}:8080", *load]
     report = folder / "report.json"
-    with machine(folder, options.root, options.bun, options.plain) as run, child("haproxy", "-f", config):
+    with machine(folder, trial.root, trial.bun, trial.plain) as run, child("haproxy", "-f", config):
         wait(answers, 20)
         with child(*probe, "--report", report) as probing:
-            time.sleep(options.every)
-            for number in range(options.restarts):
-                if options.broken:
+            time.sleep(trial.every)
+            for number in range(trial.restarts):
+                if trial.broken:
                     switch(run, "broken", works=False)
-                    time.sleep(options.every)
+                    time.sleep(trial.every)
                 switch(run, "ba"[number % 2])
-                time.sleep(options.every)
+                time.sleep(trial.every)
             probing.terminate()
             probing.wait(60)
         return Report.read(report)
@@ -172,30 +207,25 @@ def measure(options: argparse.Namespace, folder: Path) -> Report:
 def main() -> None:
     """Measure once, and say it in a line of a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True, help="root file system of a Debian 12")
-    parser.add_argument("--bun", type=Path, default=shutil.which("bun"), help="the program (default: on the path)")
-    parser.add_argument("--restarts", type=int, default=20, help="how many (default: %(default)s)")
-    parser.add_argument("--every", type=float, default=3.0, help="seconds between two (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=300.0, help="requests per second (default: %(default)s)")
-    parser.add_argument("--sockets", type=int, default=50, help="WebSockets (default: %(default)s)")
-    parser.add_argument("--retries", type=int, default=3, help="HAProxy's (default: %(default)s)")
-    parser.add_argument("--connect", default="5s", help="HAProxy's timeout connect (default: %(default)s)")
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--bun", type=Path, default=shutil.which("bun"))
+    for name, kind in (("restarts", int), ("every", float), ("rate", float), ("sockets", int), ("retries", int)):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(Trial, name), help="(default: %(default)s)")
+    parser.add_argument("--connect", default=Trial.connect, help="(default: %(default)s)")
     parser.add_argument("--broken", action="store_true", help="try a release that cannot start before each restart")
     parser.add_argument("--plain", action="store_true", help="a unit that knows of no handover")
-    options = parser.parse_args()
+    trial = Trial(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory(prefix="restarts-", dir="/var/tmp") as folder:
-        report = measure(options, Path(folder))
-    unit = ("plain" if options.plain else "handover") + (", broken between" if options.broken else "")
-    all_ = report.requests
+        report = measure(trial, Path(folder))
+    unit = ("plain" if trial.plain else "handover") + (", broken between" if trial.broken else "")
+    seen = report.requests
     sys.stdout.write(
-        f"| {unit} | {options.retries} | {options.connect} | {options.restarts} | {all_.sent} | {all_.failed} | "
+        f"| {unit} | {trial.retries} | {trial.connect} | {trial.restarts} | {seen.sent} | {seen.failed} | "
         f"{report.longest_pause.seconds * 1000:.0f} | {report.longest_wait.seconds * 1000:.0f} | "
-        f"{all_.latency.p999 * 1000:.0f} | {report.sockets.going_away} | {report.sockets.cut} |\n"
+        f"{seen.latency.p999 * 1000:.0f} | {report.sockets.going_away} | {report.sockets.cut} |\n"
     )
     for failure, count in report.failures.items():
         sys.stdout.write(f"  {failure}: {count}\n")
-    for example in report.examples[:5]:
-        sys.stdout.write(f"  {example}\n")
 
 
 if __name__ == "__main__":
