@@ -49,6 +49,7 @@ def _enter(world: World, server: Document, state: str, detail: str) -> None:
 
 def power_on(world: World, server: Document) -> None:
     """Start a stopped server."""
+    server["_boots"] += 1
     _enter(world, server, "starting", "allocating node")
     world.later(NODE_SECONDS, TABLE, server["id"], run="instance.node_allocated")
     world.later(BOOT_SECONDS, TABLE, server["id"], run="instance.running")
@@ -68,6 +69,7 @@ def stop_in_place(world: World, server: Document) -> None:
 
 def reboot(world: World, server: Document) -> None:
     """Stop a server and start it on the same node."""
+    server["_boots"] += 1
     _enter(world, server, "stopping", "rebooting")
     world.later(REBOOT_DOWN_SECONDS, TABLE, server["id"], change={"state": "starting"}, run="instance.modified")
     world.later(REBOOT_SECONDS, TABLE, server["id"], run="instance.running")

@@ -110,6 +110,7 @@ def _blank(world: World, zone: str, name: str, owned_by: dict[str, str], commerc
         "_placement_group": None,
         "_user_data": {},
         "_dynamic_ip": None,
+        "_boots": 0,
     }
 
 
