@@ -64,6 +64,7 @@ for command in (
     reading.status,
     reading.drift,
     reading.graph,
+    changing.replace,
     changing.destroy,
     releasing.deploy,
     releasing.rollback,

@@ -98,6 +98,33 @@ def destroy(
     return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
 
 
+@click.command()
+@environment_argument
+@click.argument("node")
+@yes_option
+@confirm_option
+@wait_option
+@detach_option
+@pass_session
+def replace(
+    session: Session, environment: str, node: str, yes: bool, confirm: str | None, wait: bool, detach: bool
+) -> int:
+    """Make a broken node anew, under its own name and with the environment's release.
+
+    It leaves the pool first, and joins it again when it is healthy.
+
+    \b
+    Example: scaleway-infra replace prod lssm-prod-core-02 --confirm prod
+    """
+    loaded = session.load(environment)
+    names = [name for role in loaded.environment.nodes for name in loaded.environment.node_names(role)]
+    if node not in names:
+        raise UsageRefused(f"{node} is no node of {environment}", remedy=f"one of {', '.join(names)} fits")
+    request = loaded.request(replace=(node,))
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
+    return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
+
+
 class Approval:
     """Whether this plan may be carried out, and how that was said.
 
