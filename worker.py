@@ -23,6 +23,8 @@ from temporalio.worker import Worker
 from activities.boundary import HEARTBEAT_SECONDS, Boundary
 from activities.planning import Planning
 from activities.registry import Clouds
+from activities.release.probe import Probe
+from activities.release.releases import Releases
 from activities.settings import ScalewaySettings
 from activities.steps import Steps
 from activities.temporal_client import TemporalBridge
@@ -52,7 +54,7 @@ def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str =
         task_queue: where to listen.
     """
     clouds = Clouds(settings, TemporalBridge(client, asyncio.get_running_loop()))
-    planning, steps = Planning(clouds), Steps(clouds)
+    planning, steps, releases, probe = Planning(clouds), Steps(clouds), Releases(clouds), Probe(clouds)
     return Worker(
         client,
         task_queue=task_queue,
@@ -65,6 +67,22 @@ def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str =
             steps.delete,
             steps.wait_ready,
             steps.wait_gone,
+            releases.facts,
+            releases.prepare,
+            releases.pending,
+            releases.migrate,
+            releases.set_pool,
+            releases.wait_balanced,
+            releases.drain,
+            releases.switch,
+            releases.restart,
+            releases.stop,
+            releases.check,
+            releases.watch,
+            releases.mark,
+            releases.prune,
+            releases.queues,
+            probe.probe,
         ],
         interceptors=[Boundary(settings.pace)],
         activity_executor=ThreadPoolExecutor(STEPS_AT_ONCE, thread_name_prefix="activity"),

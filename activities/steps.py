@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from temporalio import activity
 
 from activities.boundary import attempt_may_have_happened
 from activities.lifecycle import Lifecycle, require_usable
+from activities.polling import poll
 from activities.registry import Clouds
 from blueprint import contract
 from blueprint.contract import StepInput, StepOutput
@@ -24,19 +24,10 @@ from blueprint.kinds import KINDS
 from blueprint.plan import Change
 from blueprint.resource import Observed, Resource
 
-T = TypeVar("T")
-
 LOOKUPS_AFTER_DOUBT = 3
 """How often to look for what an earlier attempt may have made, before making it again (reads lag behind writes)."""
 LOOKUP_PAUSE = 1.0
 """Seconds between these."""
-POLL_SHARE = 0.03
-"""Pause between two polls, as a share of the time waited so far: what is lost at the end stays in proportion."""
-SHORTEST_POLL = 0.1
-LONGEST_POLL = 10.0
-"""Bounds of that pause, in seconds."""
-WAIT_IN_ONE_ATTEMPT = 30.0
-"""Seconds after which a wait goes on in a new attempt, which costs no history and holds no thread."""
 
 
 class Steps:
@@ -93,7 +84,7 @@ class Steps:
             NotReady: not yet; Temporal asks again.
         """
         lifecycle = self._lifecycle(step)
-        return StepOutput(outputs=self._poll(partial(self._ready, lifecycle, step.changes)))
+        return StepOutput(outputs=poll(partial(self._ready, lifecycle, step.changes), self._sleep))
 
     @activity.defn(name=contract.WAIT_GONE.name, no_thread_cancel_exception=True)
     def wait_gone(self, step: StepInput) -> StepOutput:
@@ -104,7 +95,7 @@ class Steps:
         """
         lifecycle = self._lifecycle(step)
         for change in step.changes:
-            self._poll(partial(self._gone, lifecycle, change))
+            poll(partial(self._gone, lifecycle, change), self._sleep)
         return StepOutput()
 
     # -- create ------------------------------------------------------------------------------------------------
@@ -138,21 +129,6 @@ class Steps:
         return item.id
 
     # -- waiting -----------------------------------------------------------------------------------------------
-
-    def _poll(self, check: Callable[[], T]) -> T:
-        """Ask until `check` answers; past `WAIT_IN_ONE_ATTEMPT` ask once and leave the pause to Temporal."""
-        scheduled = activity.info().scheduled_time.timestamp()
-        while True:
-            try:
-                return check()
-            except NotReady as answer:
-                waited = time.time() - scheduled
-                pause = min(max(waited * POLL_SHARE, SHORTEST_POLL), LONGEST_POLL)
-                if waited > WAIT_IN_ONE_ATTEMPT or activity.is_cancelled() or activity.is_worker_shutdown():
-                    answer.next_pause = pause
-                    raise
-                activity.heartbeat(str(answer))
-                self._sleep(pause)
 
     def _ready(self, lifecycle: Lifecycle, changes: Sequence[Change]) -> dict[str, dict[str, object]]:
         outputs = {}

@@ -134,7 +134,7 @@ class QueueLifecycle(Lifecycle):
         None is seen while the engine's own credentials are not what they should be: the plan mends these first.
         """
         try:
-            sqs = self._client()
+            sqs = self.client()
         except SecretMissing:
             return []
         try:
@@ -165,7 +165,7 @@ class QueueLifecycle(Lifecycle):
 
     def read(self, item: Observed) -> Observed:
         """See `Lifecycle`."""
-        sqs, own = self._client(), item.name.rsplit("/", 1)[1]
+        sqs, own = self.client(), item.name.rsplit("/", 1)[1]
         with boto_errors(f"read queue {own}"):
             url = sqs.get_queue_url(QueueName=own)["QueueUrl"]
         return self._observed(item.name, url, item.parent_id, self._attributes(sqs, url))
@@ -174,7 +174,7 @@ class QueueLifecycle(Lifecycle):
         """See `Lifecycle`."""
         break_seal(self.cloud, "queues")
         own = resource.name.rsplit("/", 1)[1]
-        sqs = self._client()
+        sqs = self.client()
         with boto_errors(f"create queue {own}"):
             attributes = _wanted(resource.fields)
             try:
@@ -194,15 +194,15 @@ class QueueLifecycle(Lifecycle):
         if any(difference.path.startswith("redrive") for difference in differences):
             attributes.setdefault("RedrivePolicy", "")
         with boto_errors(f"set up queue {item.name}"):
-            self._client().set_queue_attributes(QueueUrl=item.id, Attributes=attributes)
+            self.client().set_queue_attributes(QueueUrl=item.id, Attributes=attributes)
 
     def delete(self, item: Observed) -> None:
         """See `Lifecycle`."""
         break_seal(self.cloud, "queues")
         with boto_errors(f"delete queue {item.name}"):
-            self._client().delete_queue(QueueUrl=item.id)
+            self.client().delete_queue(QueueUrl=item.id)
 
-    def _client(self) -> SQSClient:
+    def client(self) -> SQSClient:
         """With the engine's own credentials.
 
         Raises:

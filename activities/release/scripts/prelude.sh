@@ -1,0 +1,58 @@
+# What all scripts share. Their results go to standard output, as "<key> <value>" lines; whatever commands print is for
+# people, and goes to standard error. Each may be killed at any line, and run again: what counts is written aside and
+# renamed.
+#
+# Parameters: directory, user.
+
+set -euo pipefail
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+exec 3>&1 1>&2
+
+releases=$directory/releases
+# Not in the application's folder: whoever the application runs as could put links in the way of root.
+state=/var/lib/scaleway-infra/releases
+install -d -m 0755 "$state"
+
+# KEY VALUE: one line of the result. The connection may be gone; what the script does must not stop for that.
+result() { printf '%s\n' "$*" >&3 2>/dev/null || true; }
+
+# STATUS WORDS...
+fail() {
+    local status=$1
+    shift
+    printf '%s\n' "$*" >&2 || true
+    exit "$status"
+}
+
+# FILE: write standard input to it, all of it or nothing.
+put() {
+    cat >"$1.new"
+    mv -f "$1.new" "$1"
+}
+
+# NAME: one script at a time. One that lost its connection may still be at work.
+lock() {
+    exec 9>"$state/$1.lock"
+    flock -w 600 9 || fail 75 "another $1 has been at work on this node for ten minutes"
+}
+
+# As the owner of the releases, in the folder of one.
+as_owner() {
+    local home
+    home=$(getent passwd "$user" | cut -d: -f6)
+    if [ "$user" = "$(id -un)" ]; then
+        HOME=$home "$@"
+    else
+        runuser -u "$user" -- env HOME="$home" "$@"
+    fi
+}
+
+# Commit that `current` leads to; empty if there is none.
+current() {
+    local target
+    target=$(readlink "$directory/current") || return 0
+    printf '%s' "${target##*/}"
+}
+
+microseconds() { printf '%s' "${EPOCHREALTIME/[.,]/}"; }
