@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
+    from activities.ssh.nodes import Nodes
+
 A = TypeVar("A", bound=API)
 T = TypeVar("T")
 PAGE_SIZE = 100
@@ -50,12 +52,14 @@ class Cloud:
         names: the naming rules of the environment.
         settings: how to reach Scaleway.
         temporal: how to reach Temporal.
+        nodes: how to reach the inside of nodes.
         project_id: the environment's project.
     """
 
-    def __init__(self, settings: ScalewaySettings, target: Target, temporal: TemporalBridge) -> None:
+    def __init__(self, settings: ScalewaySettings, target: Target, temporal: TemporalBridge, nodes: Nodes) -> None:
         self.settings = settings
         self.temporal = temporal
+        self.nodes = nodes
         self.target = target
         self.names = Names(target.org, target.env)
         self.project_id = target.project_id or settings.project_id

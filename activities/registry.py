@@ -13,6 +13,7 @@ from activities.kinds import (
     iam,
     instance,
     lb,
+    node,
     rdb,
     redis,
     schedules,
@@ -23,10 +24,11 @@ from activities.kinds import (
 )
 from activities.lifecycle import Lifecycle
 from activities.settings import ScalewaySettings
+from activities.ssh.nodes import Nodes
 from activities.temporal_client import TemporalBridge
 from blueprint.contract import Target
 
-MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedules, rdb, redis)
+MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedules, rdb, redis, node)
 
 LIFECYCLES: dict[str, type[Lifecycle]] = {cls.kind: cls for module in MODULES for cls in module.LIFECYCLES}
 """Every lifecycle, by kind."""
@@ -34,6 +36,9 @@ LIFECYCLES: dict[str, type[Lifecycle]] = {cls.kind: cls for module in MODULES fo
 
 class Clouds:
     """The environments that a worker serves: their clients are made once and shared by all activities.
+
+    Attributes:
+        nodes: how activities reach the inside of nodes.
 
     Args:
         settings: how to reach Scaleway.
@@ -43,6 +48,7 @@ class Clouds:
     def __init__(self, settings: ScalewaySettings, temporal: TemporalBridge) -> None:
         self._settings = settings
         self._temporal = temporal
+        self.nodes = Nodes(self, settings)
         self._lock = threading.Lock()
         self._known: dict[Target, Cloud] = {}
         self._lifecycles: dict[Target, dict[str, Lifecycle]] = {}
@@ -67,5 +73,5 @@ class Clouds:
 
     def _cloud(self, target: Target) -> Cloud:
         if target not in self._known:
-            self._known[target] = Cloud(self._settings, target, self._temporal)
+            self._known[target] = Cloud(self._settings, target, self._temporal, self.nodes)
         return self._known[target]

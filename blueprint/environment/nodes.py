@@ -24,11 +24,34 @@ class WrittenFile(Section):
     """User and group."""
 
 
+class User(Section):
+    """A user that software runs as. It has no password: people log in as root, with one of `ssh_keys`."""
+
+    name: Annotated[str, Matching("[a-z_][a-z0-9_-]*", "a user's name, such as lssm", limit=32)]
+    """Its name, and that of its group."""
+    home: Annotated[str, Matching("/[A-Za-z0-9._/-]+", "an absolute path, such as /home/lssm", limit=255)] | None = None
+    """Its home folder; /home/<name> if left out."""
+    shell: Annotated[str, Matching("/[A-Za-z0-9._/-]+", "an absolute path, such as /bin/bash", limit=255)] = "/bin/bash"
+    """Its shell."""
+    groups: list[Annotated[str, Matching("[a-z_][a-z0-9_-]*", "a group's name", limit=32)]] = Field(default=[])
+    """Further groups that it is in."""
+
+    @property
+    def home_folder(self) -> str:
+        """Where its home is."""
+        return self.home or f"/home/{self.name}"
+
+
 class CloudInit(Section):
-    """What is added to the first boot. The host name is set by rule to the node's own name."""
+    """What is added to the first boot. The host name is set by rule to the node's own name.
+
+    Of the nodes that run `app`, an apply keeps all but `runcmd` as declared; of others it is the first boot's alone.
+    """
 
     packages: list[str] = Field(default=[])
     """Debian packages to install."""
+    users: list[User] = Field(default=[])
+    """Users to make."""
     write_files: list[WrittenFile] = Field(default=[])
     """Files to write, before `runcmd`."""
     runcmd: list[str] = Field(default=[])
@@ -60,7 +83,7 @@ class NodeRole(Section):
     cloud_init: CloudInit = CloudInit()
     """Additions to the first boot.
 
-    A change reaches nodes made later: one that has booted keeps running as it is, and reads nothing of it.
+    A machine reads them once. A later change reaches nodes made later, and over SSH those that run `app`.
     """
 
     def user_data(self, hostname: str) -> str:
@@ -68,8 +91,20 @@ class NodeRole(Section):
         document: dict[str, Any] = {"hostname": hostname, "preserve_hostname": False}
         if self.cloud_init.packages:
             document |= {"package_update": True, "packages": self.cloud_init.packages}
+        if self.cloud_init.users:
+            document["users"] = ["default", *(_cloud_config_user(user) for user in self.cloud_init.users)]
         if self.cloud_init.write_files:
-            document["write_files"] = [written.model_dump() for written in self.cloud_init.write_files]
+            document["write_files"] = [_cloud_config_file(written) for written in self.cloud_init.write_files]
         if self.cloud_init.runcmd:
             document["runcmd"] = self.cloud_init.runcmd
         return "#cloud-config\n" + yaml.safe_dump(document, sort_keys=False)
+
+
+def _cloud_config_user(user: User) -> dict[str, Any]:
+    groups = {"groups": user.groups} if user.groups else {}
+    return {"name": user.name, "homedir": user.home_folder, "shell": user.shell, "lock_passwd": True, **groups}
+
+
+def _cloud_config_file(written: WrittenFile) -> dict[str, Any]:
+    # Files are written before users are made, unless they are told to wait (cloud-init, module write_files).
+    return written.model_dump() | ({} if written.owner == "root:root" else {"defer": True})

@@ -10,6 +10,7 @@ from blueprint.kinds import (
     iam,
     instance,
     lb,
+    node,
     rdb,
     redis,
     schedule,
@@ -20,7 +21,7 @@ from blueprint.kinds import (
 )
 from blueprint.kinds.kind import Kind
 
-MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedule, rdb, redis)
+MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedule, rdb, redis, node)
 
 KINDS: dict[str, Kind] = {kind.name: kind for module in MODULES for kind in module.KINDS}
 """Every kind, by name."""

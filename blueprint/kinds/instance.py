@@ -20,6 +20,8 @@ from blueprint.kinds.vpc import PRIVATE_NETWORK
 from blueprint.resource import Resource, ref
 
 NETWORK_VOLUME = "sbs_volume"
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of a digest."""
 
 
 # -- security groups ---------------------------------------------------------------------------------------------------
@@ -151,8 +153,8 @@ def _user_data(environment: Environment) -> Iterable[Resource]:
 
 
 def digest(content: bytes) -> str:
-    """16 hexadecimal digits that stand for a cloud-config document, so that plans need not hold it."""
-    return hashlib.sha256(content).hexdigest()[:16]
+    """The first hexadecimal digits of the SHA-256: they stand for a text, so that plans need not hold it."""
+    return hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
 
 
 def _power(environment: Environment) -> Iterable[Resource]:

@@ -14,6 +14,7 @@ from blueprint.environment import Environment
 from blueprint.environment.load_balancer import Backend, Frontend
 from blueprint.kinds.dns import leading_records
 from blueprint.kinds.kind import Kind
+from blueprint.kinds.node import releases_behind
 from blueprint.kinds.vpc import PRIVATE_NETWORK
 from blueprint.resource import Resource, ref
 
@@ -82,8 +83,9 @@ def _backends(environment: Environment) -> Iterable[Resource]:
                 "health_check": _health_check(backend),
                 "server_ip": [ref(f"private_nic.{backend.nodes}-{index:02d}", "address") for index in nodes],
             },
-            # Servers are reached through the private network: without it every check fails.
-            depends_on=(LB_PRIVATE_NETWORK,),
+            # Servers are reached through the private network: without it every check fails. And a node joins its pool
+            # only once it runs the release.
+            depends_on=(LB_PRIVATE_NETWORK, *releases_behind(environment, name)),
         )
 
 

@@ -10,6 +10,7 @@ from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.kinds.vpc import PRIVATE_NETWORK
 from blueprint.resource import Resource, ref, secret
 
+CLUSTER = "redis_cluster.main"
 SMALLEST_CLUSTER = 3
 """Nodes from which a cluster shards its data; below, it is one node, or two of which one stands by."""
 
@@ -19,7 +20,7 @@ def _clusters(environment: Environment) -> Iterable[Resource]:
         return
     names = environment.names
     yield Resource(
-        key="redis_cluster.main",
+        key=CLUSTER,
         kind="redis_cluster",
         name=names.redis,
         fields={

@@ -76,7 +76,15 @@ def _queue(environment: Environment, name: str, fields: Mapping[str, object]) ->
 
 
 KINDS = (
-    Kind(name="sqs", title="SQS activation", product="sqs", resources=_activation, settles=False, lingers=False),
+    Kind(
+        name="sqs",
+        title="SQS activation",
+        product="sqs",
+        resources=_activation,
+        settles=False,
+        lingers=False,
+        tells_more=True,
+    ),
     Kind(
         name="sqs_credentials",
         title="SQS credentials",

@@ -62,7 +62,7 @@ def plan_deploy(facts: ReleaseFacts, app: App, *, force: bool = False) -> Releas
     """What a deploy of the commit in the facts would do."""
     assert facts.commit is not None, "the ref was not resolved"
     commit = facts.commit.commit
-    nodes = [node for node in facts.nodes if not _runs(node, commit)]
+    nodes = [node for node in facts.nodes if not node.runs(commit)]
     refusals = [*_of_the_environment(facts), *_of_the_commit(facts)]
     if not nodes and facts.released == commit and not any(refusal.code == "bad" for refusal in refusals):
         return ReleasePlan(action="deploy", commit=commit, subject=facts.commit.subject, previous=facts.released)
@@ -83,7 +83,7 @@ def plan_rollback(facts: ReleaseFacts, app: App, to: str = "", *, force: bool = 
         what = f"no release on the nodes begins with {to}" if to else "no earlier good release is on every node"
         refusal = Refusal(code="no_target", text=what, remedy="`scaleway-infra releases` lists what is there")
         return ReleasePlan(action="rollback", commit=to, previous=facts.released, refusals=(refusal,))
-    plan = _roll("rollback", facts, app, target, [node for node in facts.nodes if not _runs(node, target)])
+    plan = _roll("rollback", facts, app, target, [node for node in facts.nodes if not node.runs(target)])
     refusals = [*_of_the_environment(facts, freeze=False), *_missing(facts, target, "release"), *_marked(facts, target)]
     return plan.model_copy(update={"refusals": _standing(refusals, force=force)})
 
@@ -111,10 +111,6 @@ def _roll(action: Action, facts: ReleaseFacts, app: App, commit: str, nodes: Seq
         in_place=in_place,
         batches=tuple(tuple(ordered[start : start + size]) for start in range(0, len(ordered), size)),
     )
-
-
-def _runs(node: NodeFacts, commit: str) -> bool:
-    return node.current == commit and all(unit.active and unit.commit in ("", commit) for unit in node.units)
 
 
 # -- what stands in the way --------------------------------------------------------------------------------------------

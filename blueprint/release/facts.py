@@ -69,6 +69,10 @@ class NodeFacts(Model):
         """The folder of a commit, or None."""
         return next((release for release in self.releases if release.commit == commit), None)
 
+    def runs(self, commit: str) -> bool:
+        """Whether the application's units run this release, and `current` leads to it."""
+        return self.current == commit and all(unit.active and unit.commit in ("", commit) for unit in self.units)
+
 
 class CommitFacts(Model):
     """The commit that a ref leads to."""

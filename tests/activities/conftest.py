@@ -21,6 +21,8 @@ from tests.emulator.conftest import running
 TARGET = Target(org="lssm", env="prod", region="fr-par", zone="fr-par-1")
 NO_TEMPORAL: Any = None
 """Only schedules go to Temporal; their tests have a bridge of their own."""
+NO_NODES: Any = None
+"""Only what is kept inside of machines goes there; its tests have real ones."""
 
 
 class Control:
@@ -72,7 +74,7 @@ def make_cloud(emulator: Control, temporal: TemporalBridge = NO_TEMPORAL, target
     """Scaleway as an environment sees it, with a way to Temporal or none."""
     known = {field.alias for field in ScalewaySettings.model_fields.values()}
     settings = {name: value for name, value in emulator.endpoints["environment"].items() if name in known}
-    return Cloud(ScalewaySettings.model_validate(settings), target, temporal)
+    return Cloud(ScalewaySettings.model_validate(settings), target, temporal, NO_NODES)
 
 
 def declared(snippet: Mapping[str, Any]) -> dict[str, Resource]:

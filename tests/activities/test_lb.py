@@ -11,6 +11,7 @@ from activities.cloud import Cloud
 from activities.lifecycle import NO_PARENT, Lifecycle, Parent, Scope
 from activities.registry import LIFECYCLES
 from blueprint.errors import Gone, StillInUse, Unavailable, Unresolved
+from blueprint.kinds.node import release_id
 from blueprint.resource import Observed, Resource, resolve_known
 from tests.activities.conftest import Control, declared, differences
 
@@ -179,7 +180,7 @@ def test_pool_holds_on_to_its_nodes(site: Site, emulator: Control) -> None:
     site.outputs["private_nic.core-02"]["address"] = ip["address"].split("/")[0]
     site.make("lb_backend")
 
-    assert site.listed("lb_backend.api").uses == (nic["id"],)
+    assert site.listed("lb_backend.api").uses == (nic["id"], release_id(nic["id"]))
 
 
 def test_ipv6_can_be_added(cloud: Cloud) -> None:

@@ -18,6 +18,7 @@ from scaleway.lb.v1 import Backend, HealthCheck, HealthCheckHttpConfig
 from activities.cloud import pages
 from activities.kinds.lb.settling import LbChild
 from activities.lifecycle import Parent, Scope
+from blueprint.kinds.node import release_id
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -36,7 +37,7 @@ class LbBackendLifecycle(LbChild):
         nics = self._nics() if any(backend.pool for backend in found) else {}
         return [
             self._observed(backend, parent.id, f"{parent.name}/{backend.name}").model_copy(
-                update={"uses": tuple(nic for address in backend.pool for nic in nics.get(address, ()))}
+                update={"uses": tuple(held for address in backend.pool for held in nics.get(address, ()))}
             )
             for backend in found
         ]
@@ -72,7 +73,10 @@ class LbBackendLifecycle(LbChild):
         self.api.delete_backend(backend_id=item.id)
 
     def _nics(self) -> Mapping[str, Sequence[str]]:
-        """Private NICs by address: a server is taken out of its pool before it goes, so no request meets a dead one."""
+        """Private NICs and the releases behind them, by address.
+
+        A server is taken out of its pool before its release stops and it goes, so no request meets a dead one.
+        """
         found: dict[str, list[str]] = defaultdict(list)
         for ip in pages(
             self.cloud.api(IpamV1API).list_i_ps,
@@ -82,7 +86,7 @@ class LbBackendLifecycle(LbChild):
             is_ipv6=False,
         ):
             if ip.resource:
-                found[str(ip_interface(ip.address).ip)].append(ip.resource.id)
+                found[str(ip_interface(ip.address).ip)] += [ip.resource.id, release_id(ip.resource.id)]
         return found
 
     def _observed(self, backend: Backend, lb_id: str, name: str) -> Observed:

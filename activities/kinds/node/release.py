@@ -1,0 +1,149 @@
+"""Which release a node runs: a new node gets the environment's, one that leaves drains and stops."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+from scaleway.instance.v1 import Server, ServerState
+from temporalio import activity
+
+from activities.kinds.instance.answers import list_servers
+from activities.kinds.node.setup import look_at_setup
+from activities.lifecycle import Lifecycle, Parent, Scope
+from activities.release.on_node import OnNode
+from activities.ssh.nodes import side_by_side
+from blueprint.environment.app import App
+from blueprint.errors import EngineError, Gone, NotReady, SshUnreachable
+from blueprint.kinds.node import RELEASE, release_id
+from blueprint.plan import Difference
+from blueprint.release.contract import Site
+from blueprint.release.facts import NodeFacts, ReleaseFacts
+from blueprint.resource import Observed, Resource
+
+LEAVING_SECONDS = 30.0
+"""How long a node that has to leave may be out of reach before it goes without draining."""
+
+log = logging.getLogger(__name__)
+
+
+class NodeReleaseLifecycle(Lifecycle):
+    """The environment's release on each node of the application: what the last finished roll left there.
+
+    A node has one from its first setup on. Which nodes are meant is told by their names: those of a role of which the
+    file names nodes, and so also those that the file names no more. One of these that is out of reach has nothing that
+    could leave in order.
+    """
+
+    kind = "node_release"
+    repeatable = True
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`. All nodes are looked at at once."""
+        roles = {_role(name.removesuffix(f"/{RELEASE}")) for name in scope.names}
+        servers = [server for server in list_servers(self.cloud) if _role(server.name) in roles and self._runs(server)]
+        looks = side_by_side(self._look, [server.name for server in servers])
+        released = ReleaseFacts(nodes=tuple(facts for _, facts in looks if facts)).released
+        found = []
+        for server, (app, facts) in zip(servers, looks, strict=True):
+            named = f"{server.name}/{RELEASE}" in scope.names
+            if facts and (facts.reachable or named):
+                found.append(_observed(server, app, facts, released))
+        return found
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        self._bring_up(resource)
+        return release_id(resource.inputs["nic_id"])
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`."""
+        self._bring_up(resource)
+
+    def delete(self, item: Observed) -> None:
+        """Let the connections of the node end, and stop its units. One that was out of reach already just goes.
+
+        Raises:
+            SshUnreachable: it cannot be reached; after half a minute it counts as broken, and so as gone.
+        """
+        if not item.inputs:
+            return
+        node = item.name.removesuffix(f"/{RELEASE}")
+        inside = self._on(node, App.model_validate(item.inputs["app"]))
+        try:
+            inside.drain()
+            inside.stop()
+        except (SshUnreachable, NotReady) as error:
+            if time.time() - activity.info().scheduled_time.timestamp() < LEAVING_SECONDS:
+                raise
+            log.warning("%s goes without draining: %s", node, error)
+
+    # -- one node ----------------------------------------------------------------------------------------------
+
+    def _bring_up(self, resource: Resource) -> None:
+        """The environment's release on the node, if there is one.
+
+        Raises:
+            Unhealthy: it does not run well there.
+            SshUnreachable: the node, or the only one that could tell what is released, cannot be reached.
+        """
+        site = Site.model_validate({"target": self.cloud.target, **resource.inputs["site"]})
+        node = resource.name.removesuffix(f"/{RELEASE}")
+        looks = side_by_side(lambda name: self._try(name, site.app), site.nodes)
+        facts = ReleaseFacts(nodes=tuple(look for look in looks if isinstance(look, NodeFacts)))
+        troubles = [look for look in looks if isinstance(look, EngineError) and not isinstance(look, Gone)]
+        if not facts.released and troubles:
+            raise troubles[0]
+        commit = facts.released
+        inside = self._on(node, site.app)
+        if not commit or inside.look().runs(commit):
+            return
+        inside.prepare(commit)
+        inside.switch(commit)
+        inside.check(commit)
+
+    def _look(self, node: str) -> tuple[App | None, NodeFacts | None]:
+        """What is known of the application there, and what runs; nothing before the first setup."""
+        try:
+            setup = look_at_setup(self.cloud, node)
+            if setup is None:
+                return None, None
+            app = App.model_validate(setup.app)
+            return app, self._on(node, app).look()
+        except EngineError as error:
+            log.info("%s cannot be looked into: %s", node, error)
+            return None, NodeFacts(name=node, reachable=False, trouble=error.message)
+
+    def _try(self, node: str, app: App) -> NodeFacts | EngineError:
+        try:
+            return self._on(node, app).look()
+        except EngineError as error:
+            return error
+
+    def _on(self, node: str, app: App) -> OnNode:
+        return OnNode(self.cloud.nodes, Site(target=self.cloud.target, app=app, nodes=(node,)), node)
+
+    def _runs(self, server: Server) -> bool:
+        return self.is_ours(server.tags) and server.state == ServerState.RUNNING and bool(server.private_nics)
+
+
+def _role(node: str) -> str:
+    """The node's name without its number."""
+    return node.rpartition("-")[0]
+
+
+def _observed(server: Server, app: App | None, facts: NodeFacts, released: str) -> Observed:
+    nic = server.private_nics[0].id
+    as_released = facts.reachable and (not released or facts.runs(released))
+    return Observed(
+        kind=NodeReleaseLifecycle.kind,
+        name=f"{server.name}/{RELEASE}",
+        id=release_id(nic),
+        fields={"as_released": as_released},
+        outputs={"id": release_id(nic)},
+        status=facts.current or "no release" if facts.reachable else "unreachable",
+        parent_id=server.id,
+        uses=(server.id, nic),
+        inputs={"app": app.model_dump(mode="json")} if app and facts.reachable else {},
+    )

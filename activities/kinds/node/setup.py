@@ -1,0 +1,127 @@
+"""What is set up on a node: looked at and changed over SSH."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scaleway.instance.v1 import ServerState
+
+from activities.cloud import Cloud
+from activities.kinds.instance.answers import get_server
+from activities.kinds.node.script import EnvText, Setup, look_script, setup_of, setup_script
+from activities.lifecycle import Lifecycle, Parent, Scope
+from activities.secret_store import remember
+from activities.ssh.script import Script
+from blueprint.errors import EngineError, Refused
+from blueprint.kinds.node import SETUP
+from blueprint.kinds.rdb import IN_SECRET_MANAGER
+from blueprint.plan import Difference
+from blueprint.release.env_file import compose, render, secrets_of
+from blueprint.resource import Observed, Resource
+
+log = logging.getLogger(__name__)
+
+
+def look_at_setup(cloud: Cloud, node: str) -> Setup | None:
+    """What a node's last setup was, and what there is of it now; None before the first.
+
+    Raises:
+        EngineError: there is no way in, as `Nodes.run` says.
+    """
+    outcome = cloud.nodes.run(cloud.target, node, Script("look-at-setup", look_script()))
+    return setup_of("\n".join(outcome.output))
+
+
+class NodeSetupLifecycle(Lifecycle):
+    """Host name, users, packages, folders, files, units and env file of a node. Its server is ours, so it is.
+
+    It restarts nothing: see `NodeFacts.restart_needed`.
+    """
+
+    kind = "node_setup"
+    repeatable = True
+
+    def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
+        """See `Lifecycle`. A node that cannot be reached is not as declared; one that is off has nothing yet."""
+        name = f"{parent.name}/{SETUP}"
+        if name not in scope.names:
+            return []
+        server = get_server(self.cloud, parent.id)
+        if not self.is_ours(server.tags) or server.state != ServerState.RUNNING:
+            return []
+        try:
+            setup = look_at_setup(self.cloud, parent.name)
+        except EngineError as error:
+            log.info("%s cannot be looked into: %s", parent.name, error)
+            return [self._observed(parent, {"reachable": False}, status=error.code)]
+        return [self._observed(parent, setup.fields | self._secrets(setup))] if setup else []
+
+    def create(self, resource: Resource) -> str:
+        """See `Lifecycle`."""
+        server_id: str = resource.inputs["parent_id"]
+        self._set_up(resource)
+        return server_id
+
+    def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
+        """See `Lifecycle`."""
+        self._set_up(resource)
+
+    def delete(self, item: Observed) -> None:
+        """Nothing to do: it goes with the machine."""
+
+    def _set_up(self, resource: Resource) -> None:
+        fields = resource.fields
+        env = self._env(fields["env_file"]["values"], resource.key) if "env_file" in fields else None
+        text = setup_script(fields, resource.inputs["contents"], env)
+        node = resource.name.removesuffix(f"/{SETUP}")
+        outcome = self.cloud.nodes.run(self.cloud.target, node, Script("set-up", text))
+        for line in outcome.output:
+            log.info("%s: %s", node, line)
+
+    # -- secrets -----------------------------------------------------------------------------------------------
+
+    def _env(self, values: Mapping[str, Sequence[Any]], subject: str) -> EnvText:
+        """The env file with its secrets.
+
+        Raises:
+            SecretMissing: one has no value yet.
+            Refused: one has characters that a variable cannot have.
+        """
+        # Counted first: one that changes in between shows as older then, and is written again.
+        wanted = secrets_of(values)
+        versions = {name: count for name, count in self._versions().items() if name in wanted}
+        known = {name: compose(self.cloud.secrets.resolve(parts)) for name, parts in values.items()}
+        for name, parts in values.items():
+            if secrets_of({name: parts}):
+                remember(known[name])
+        try:
+            return EnvText(render(known), versions)
+        except ValueError as error:
+            remedy = "put another value into Secret Manager, then retry"
+            raise Refused(str(error), subject=subject, remedy=remedy) from None
+
+    def _secrets(self, setup: Setup) -> dict[str, Any]:
+        """The env file as observed, with whether its secrets are those of Secret Manager."""
+        if "env_file" not in setup.fields:
+            return {}
+        now = self._versions() if setup.versions else {}
+        older = sorted(name for name, count in setup.versions.items() if now.get(name) != count)
+        secrets = f"older: {', '.join(older)}" if older else IN_SECRET_MANAGER
+        return {"env_file": setup.fields["env_file"] | {"secrets": secrets}}
+
+    def _versions(self) -> dict[str, int]:
+        """How many versions each secret of the environment has."""
+        return {secret.name: secret.version_count for secret in self.cloud.secrets.all(self.cloud.names.secret_path)}
+
+    def _observed(self, server: Parent, fields: dict[str, Any], status: str = "ready") -> Observed:
+        return Observed(
+            kind=self.kind,
+            name=f"{server.name}/{SETUP}",
+            id=server.id,
+            fields=fields,
+            outputs={"id": server.id},
+            status=status,
+            parent_id=server.id,
+        )
