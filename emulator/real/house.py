@@ -6,6 +6,8 @@ from pathlib import Path
 
 from emulator.real.bastion import Bastions
 from emulator.real.follower import Follower, Followers
+from emulator.real.haproxy.follower import LoadBalancers
+from emulator.real.machines.follower import Machines
 from emulator.real.postgresql.follower import Databases
 from emulator.real.redis_server import Caches
 from emulator.world import World
@@ -23,5 +25,7 @@ def followers_of(world: World, folder: Path) -> Followers:
         Bastions(folder / "bastions"),
         Caches(world, folder / "caches"),
         Databases(world, folder / "databases"),
+        LoadBalancers(world, folder / "load-balancers"),
+        Machines(folder / "machines"),
     ]
     return Followers(world, followers)

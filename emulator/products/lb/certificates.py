@@ -149,7 +149,8 @@ def create_certificate(call: Call) -> Answer:
     if bool(custom) == bool(ordered_one):
         raise invalid_field("type", "either letsencrypt or custom_certificate is required")
     if custom:
-        content = {"type": "custom", "status": "ready", **read_chain(str(custom.get("certificate_chain")))}
+        chain = str(custom.get("certificate_chain"))
+        content = {"type": "custom", "status": "ready", **read_chain(chain), "_chain": chain}
     else:
         content = _order(world, lb, body["letsencrypt"])
     now = world.timestamp()

@@ -7,8 +7,10 @@ depends on the call: most reads leave them out, lists and writes have them (reco
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from emulator.errors import ApiError, transient_state
+from emulator.real.follower import is_loopback
 from emulator.routing import Call
 from emulator.world import Document, World, hook, public
 
@@ -29,6 +31,9 @@ APPLIED = 0.3
 
 BUSY = {"to_create", "creating", "migrating", "to_delete"}
 """States of a load balancer in which its configuration cannot be written."""
+
+FOLLOWED: WeakSet[World] = WeakSet()
+"""Worlds whose load balancers are made real, so that these tell what is applied and which servers are well."""
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
@@ -98,6 +103,11 @@ def ordered(call: Call, documents: list[Document]) -> list[Document]:
 # -- configuration ---------------------------------------------------------------------------------------------------
 
 
+def is_real(world: World, lb: Document) -> bool:
+    """Whether there is a real load balancer behind the documents: its public address is on loopback."""
+    return world in FOLLOWED and any(is_loopback(ip["ip_address"]) for ip in world.where(IPS, lb_id=lb["id"]))
+
+
 def reconfigure(world: World, lb: Document) -> None:
     """Send a new configuration to the instances: each is pending, then ready; the load balancer itself stays ready."""
     now = world.timestamp()
@@ -110,9 +120,22 @@ def reconfigure(world: World, lb: Document) -> None:
 
 @hook("lb.configured")
 def _configured(world: World, lb: Document, data: Document) -> None:
-    if lb["_configuration"] == data["configuration"]:
-        for instance in lb["instances"]:
-            instance.update(status="ready", updated_at=world.timestamp())
+    if not is_real(world, lb):
+        configured(world, lb, data["configuration"])
+
+
+def configured(world: World, lb: Document, configuration: int, status: str = "ready") -> None:
+    """The instances that wait have taken over (or refused: error) this configuration, unless it is no longer the last.
+
+    One that refused may take it later, once what was in its way is gone.
+    """
+    if lb.get("_configuration", 0) != configuration:
+        return
+    waiting = [instance for instance in lb["instances"] if instance["status"] not in {"ready", status}]
+    for instance in waiting:
+        instance.update(status=status, updated_at=world.timestamp())
+    if waiting:
+        world.put(LBS, lb)
 
 
 # -- representations -------------------------------------------------------------------------------------------------

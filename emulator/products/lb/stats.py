@@ -4,14 +4,14 @@ A server is well if its address leads to a running instance: a private address n
 network, a public one has to be the instance's. A row of "lb.health" overrides this for an address ("10.0.0.2") or a
 port of one ("10.0.0.2:8080"): {"id", "passed"}; it is how a test or a data plane lets an application fail its check.
 A server comes up after two passed checks and goes down after `check_max_retries` failed ones; one that has never been
-reached is stopped/unknown, as recorded.
+reached is stopped/unknown, as recorded. Where the load balancer is real, it tells all this by itself.
 """
 
 from __future__ import annotations
 
 from emulator.paging import page
 from emulator.products import ipam
-from emulator.products.lb.resources import BACKENDS, PRIVATE_NETWORKS, ZONED, find_lb
+from emulator.products.lb.resources import BACKENDS, PRIVATE_NETWORKS, ZONED, find_lb, is_real
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document, World
 
@@ -50,12 +50,30 @@ def _public_server(world: World, address: str) -> str | None:
     return None
 
 
+def _seen(world: World, backend: Document, address: str) -> Document:
+    """What is known of a server; of one that was never looked at, that it does not run."""
+    unseen = {"state": "stopped", "check": "unknown", "passed": False, "since": world.now(), "changed_at": None}
+    seen: Document = backend["_health"].setdefault(address, unseen)
+    return seen
+
+
+def tell(world: World, backend: Document, address: str, state: str, check: str) -> None:
+    """A real load balancer says how a server is; `unknown` while a check is under way leaves the last one standing."""
+    seen = _seen(world, backend, address)
+    known = {"state": state, "check": seen["check"] if check == "unknown" else check}
+    if state != seen["state"] or seen["changed_at"] is None:
+        known["changed_at"] = world.timestamp()
+    if not known.items() <= seen.items():
+        seen.update(known)
+        world.put(BACKENDS, backend)
+
+
 def _observe(world: World, lb: Document, backend: Document, address: str) -> Document:
     """Bring the health of a server up to now: checks turn its state only after enough of them agree."""
+    seen = _seen(world, backend, address)
+    if is_real(world, lb):
+        return dict(seen)
     now = world.now()
-    seen = backend["_health"].setdefault(
-        address, {"state": "stopped", "check": "unknown", "passed": False, "since": now, "changed_at": None}
-    )
     passed = healthy(world, lb, backend, address)
     if bool(passed) != seen["passed"]:
         seen.update(passed=bool(passed), since=now)
