@@ -88,6 +88,8 @@ def _setups(environment: Environment) -> Iterable[Resource]:
             depends_on=(
                 f"server_power.{label}",
                 "gateway_bastion.main",
+                # Where the bastion is known from when it is first met.
+                f"secret.{environment.names.bastion_secret}",
                 *sorted(needed for name in secrets_of(values) for needed in _fillers(environment, name)),
             ),
         )

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from temporalio.testing import ActivityEnvironment
@@ -150,10 +151,10 @@ def ignoring_gone(call: Callable[[], object]) -> None:
 
 def persistently(call: Callable[[], T]) -> T:
     """Try again what a later attempt can cure, each time in an activity of that attempt."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, scheduled = time.monotonic() + PATIENCE, datetime.now(UTC)
     for attempt in itertools.count(1):
         activity = ActivityEnvironment()
-        activity.info = replace(activity.info, attempt=attempt)
+        activity.info = replace(activity.info, attempt=attempt, scheduled_time=scheduled)
         try:
             return activity.run(call)
         except Retryable:

@@ -22,6 +22,9 @@ from blueprint.resource import Observed, Resource, ref, resolve, secret
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMGNLLS+fff+KI2famqoCS4BgHPhndTisOgqjpq9CNPm"
 
+WAY_IN = ("gateway_bastion.main", "secret.ssh-bastion-host-key")
+"""Without these nobody gets to a node."""
+
 
 def file(app: dict[str, Any] | None = None, *, count: int = 1, **sections: Any) -> dict[str, Any]:
     """An environment with an application."""
@@ -76,7 +79,7 @@ def test_what_is_kept_on_a_node() -> None:
     }
     assert app["drain"] == 30.0
     assert setup.inputs == {"contents": {"/etc/motd": "hello\n"}}
-    assert set(setup.dependencies()) == {"server.core-02", "server_power.core-02", "gateway_bastion.main"}
+    assert set(setup.dependencies()) == {"server.core-02", "server_power.core-02", *WAY_IN}
 
 
 def test_first_boot_makes_the_same_users() -> None:
@@ -144,7 +147,7 @@ def test_placeholders(template: str, sections: dict[str, Any], parts: list[Any],
     """What each stands for, and the steps before which it has no value."""
     found, dependencies = values(template, **sections)
     assert found == parts
-    assert dependencies == {"server.core-01", "server_power.core-01", "gateway_bastion.main"} | waits_for
+    assert dependencies == {"server.core-01", "server_power.core-01", *WAY_IN} | waits_for
 
 
 def test_no_secret_is_in_a_plan() -> None:
