@@ -90,8 +90,8 @@ async def unfreeze(engine: Engine, target: Target) -> None:
 
 
 async def records(engine: Engine, target: Target, most: int = 20) -> list[ReleaseRecord]:
-    """Records of the newest deploys and rollbacks, the newest first, for as long as Temporal keeps them."""
-    query = f"Environment = '{target.environment}' AND Operation IN ('deploy', 'rollback') ORDER BY StartTime DESC"
+    """Records of the newest deploys and rollbacks, the newest first as Temporal lists them, while it keeps them."""
+    query = f"Environment = '{target.environment}' AND Operation IN ('deploy', 'rollback')"
     found: list[ReleaseRecord] = []
     async for execution in engine.client.list_workflows(query, limit=most * 2):
         value = await execution.memo_value(RECORD, None)

@@ -1,4 +1,4 @@
-"""A node behind a bastion: the bastion is the local Scaleway's, the node an SSH server of the test's own."""
+"""Nodes behind a bastion: the bastion is the local Scaleway's, a node its machine or an SSH server of the test's own."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 import asyncssh
 
-from activities.cloud import Cloud
-from activities.lifecycle import Lifecycle
-from activities.registry import LIFECYCLES, Clouds
+from activities.registry import Clouds
 from activities.settings import ScalewaySettings
 from activities.ssh.fingerprints import USER_DATA
 from activities.ssh.nodes import Nodes
-from blueprint.contract import Target
-from tests.activities.conftest import NO_NODES, NO_TEMPORAL, TARGET, Control
+from activities.temporal_client import TemporalBridge
+from tests.activities.conftest import NO_TEMPORAL, TARGET, Control
+from tests.emulator.conftest import Api
 from tests.emulator.real.local import eventually, private_network, real_emulator
 
 GW, INSTANCE, VPC = "/vpc-gw/v2/zones/fr-par-1", "/instance/v1/zones/fr-par-1", "/vpc/v2/regions/fr-par"
+SECRETS = "/secret-manager/v1beta1/regions/fr-par/secrets"
 NODE = "lssm-prod-core-01"
 
 
@@ -113,39 +113,31 @@ class Machine:
             connection.abort()
 
 
-class SshSite:
-    """`lssm-prod` with one node.
+class Behind:
+    """`lssm-prod` with a bastion, and a key that it knows.
 
     Attributes:
         emulator: the local Scaleway.
-        nodes: the way to the node.
-        machine: the node.
-        cloud: `lssm-prod` as the engine sees it.
+        clouds: the environments as the engine sees them.
+        cloud: `lssm-prod` among them.
     """
 
-    def __init__(self, api: Any, folder: Path) -> None:
+    def __init__(self, api: Api, folder: Path, temporal: TemporalBridge = NO_TEMPORAL) -> None:
         self.emulator = Control(api)
-        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self._api = api
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        self.key = key
         self.key_file = folder / "key"
-        self.key_file.write_bytes(self.key.export_private_key("openssh"))
-        network, prefix = private_network(api)
-        self._call("PATCH", f"{VPC}/private-networks/{network}", {"name": "pn-lssm-prod-core"})
-        public_key = self.key.export_public_key("openssh").decode()
-        self._call("POST", "/iam/v1alpha1/ssh-keys", {"name": "lssm-prod-ci", "public_key": public_key})
-        self.gateway = self._gateway(network)
-        self.server = self._server(network)
-        self.cloud = Cloud(self.settings(), TARGET, NO_TEMPORAL, NO_NODES)
+        self.key_file.write_bytes(key.export_private_key("openssh"))
+        self.network, self.prefix = private_network(api)
+        self.call("PATCH", f"{VPC}/private-networks/{self.network}", {"name": "pn-lssm-prod-core"})
+        public_key = key.export_public_key("openssh").decode()
+        self.call("POST", "/iam/v1alpha1/ssh-keys", {"name": "lssm-prod-ci", "public_key": public_key})
+        self.gateway = self._gateway()
+        self.clouds = Clouds(self.settings(), temporal)
+        self.cloud = self.clouds.cloud(TARGET)
         place = {"name": self.cloud.names.bastion_secret, "path": self.cloud.names.secret_path}
-        self.place = self._call(
-            "POST", "/secret-manager/v1beta1/regions/fr-par/secrets", place | {"project_id": self.cloud.project_id}
-        )
-        self.lifecycles: dict[str, Lifecycle] = {"private_nic": LIFECYCLES["private_nic"](self.cloud)}
-        self.address = eventually(self._address, "an address")
-        assert self.address.startswith(prefix)
-        self.machine = Machine(self.address, self.key)
-        self.machine.start()
-        self.publish()
-        self.nodes = self.connect()
+        self.call("POST", SECRETS, place | {"project_id": self.cloud.project_id})
 
     def settings(self, **changes: Any) -> ScalewaySettings:
         """The worker's settings, with a key."""
@@ -155,51 +147,65 @@ class SshSite:
         return ScalewaySettings.model_validate(told | own | changes)
 
     def connect(self, **changes: Any) -> Nodes:
-        """Another worker's way to the node."""
-        settings = self.settings(**changes)
-        return Nodes(Clouds(settings, NO_TEMPORAL), settings)
+        """Another worker's way to nodes."""
+        return Clouds(self.settings(**changes), NO_TEMPORAL).nodes
+
+    def server(self, name: str) -> Any:
+        """A server in the private network, switched off."""
+        body = {"name": name, "commercial_type": "DEV1-S", "image": "debian_bookworm", "dynamic_ip_required": False}
+        server = self.call("POST", f"{INSTANCE}/servers", body)["server"]
+        path = f"{INSTANCE}/servers/{server['id']}/private_nics"
+        self.call("POST", path, {"private_network_id": self.network})
+        return server
+
+    def bastion(self) -> Any:
+        """What the local Scaleway tells of the bastion; None while it is closed."""
+        told = self.call("GET", "/_emulator/real")["running"]["bastions"].get(self.gateway["id"])
+        return told if told and "error" not in told else None
+
+    def call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
+        """One call at the local Scaleway, that succeeds."""
+        return self.emulator.call(method, path, body, query)
+
+    def _gateway(self) -> Any:
+        body = {"name": "gw-lssm-prod", "type": "VPC-GW-S", "enable_bastion": True, "enable_smtp": False}
+        self.gateway = self.call("POST", f"{GW}/gateways", body)
+        path = f"{GW}/gateways/{self.gateway['id']}"
+        eventually(lambda: self.call("GET", path)["status"] == "running", "running")
+        link = {"gateway_id": self.gateway["id"], "private_network_id": self.network}
+        self.call("POST", f"{GW}/gateway-networks", link)
+        eventually(self.bastion, "the bastion listens")
+        return self.gateway
+
+
+class SshSite(Behind):
+    """With one node, which is an SSH server of the test's own: it can lose connections and change its key.
+
+    Attributes:
+        nodes: the way to the node.
+        node: its server.
+        machine: the node.
+    """
+
+    def __init__(self, api: Api, folder: Path) -> None:
+        super().__init__(api, folder)
+        self.node = self.server(NODE)
+        self.machine = Machine(eventually(self._address, "an address"), self.key)
+        self.machine.start()
+        self.publish()
+        self.nodes = self.cloud.nodes
 
     def publish(self) -> None:
         """The machine tells its host key, as it does at its first boot."""
         line = f"256 {self.machine.key.get_fingerprint()} root@{NODE} (ED25519)\n"
-        path = f"{INSTANCE}/servers/{self.server['id']}/user_data/{USER_DATA}"
-        answer = self.emulator._api.session.patch(
-            self.emulator.url + path, data=line, headers={"Content-Type": "text/plain"}, timeout=10
-        )
+        url = f"{self._api.url}{INSTANCE}/servers/{self.node['id']}/user_data/{USER_DATA}"
+        answer = self._api.session.patch(url, data=line, headers={"Content-Type": "text/plain"}, timeout=10)
         assert answer.status_code < 300, answer.text
 
-    def bastion(self) -> Any:
-        """What the local Scaleway tells of the bastion."""
-        told = self._call("GET", "/_emulator/real")["running"]["bastions"].get(self.gateway["id"])
-        return told if told and "error" not in told else None
-
-    def _gateway(self, network: str) -> Any:
-        body = {"name": "gw-lssm-prod", "type": "VPC-GW-S", "enable_bastion": True, "enable_smtp": False}
-        gateway = self._call("POST", f"{GW}/gateways", body)
-        path = f"{GW}/gateways/{gateway['id']}"
-        eventually(lambda: self._call("GET", path)["status"] == "running", "running")
-        link = {"gateway_id": gateway["id"], "private_network_id": network}
-        self._call("POST", f"{GW}/gateway-networks", link)
-        self.gateway = gateway
-        eventually(self.bastion, "the bastion listens")
-        return gateway
-
-    def _server(self, network: str) -> Any:
-        images = self._call("GET", "/marketplace/v2/local-images", query={"image_label": "debian_bookworm"})
-        image = next(i for i in images["local_images"] if "DEV1-S" in i["compatible_commercial_types"])
-        body = {"name": NODE, "commercial_type": "DEV1-S", "image": image["id"], "dynamic_ip_required": False}
-        server = self._call("POST", f"{INSTANCE}/servers", body)["server"]
-        path = f"{INSTANCE}/servers/{server['id']}/private_nics"
-        self._call("POST", path, {"private_network_id": network})
-        return server
-
     def _address(self) -> str:
-        found = self.emulator.call("GET", "/ipam/v1/regions/fr-par/ips", query={"is_ipv6": "false"})["ips"]
+        found = self.call("GET", "/ipam/v1/regions/fr-par/ips", query={"is_ipv6": "false"})["ips"]
         kinds = {ip["resource"]["type"]: ip["address"] for ip in found if ip["resource"]}
         return str(kinds.get("instance_private_nic", "")).partition("/")[0]
-
-    def _call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
-        return self.emulator.call(method, path, body, query)
 
 
 @contextmanager
@@ -212,6 +218,3 @@ def ssh_site(folder: Path) -> Iterator[SshSite]:
         finally:
             site.nodes.close()
             site.machine.end()
-
-
-__all__ = ["NODE", "TARGET", "Machine", "SshSite", "Target", "ssh_site"]

@@ -22,7 +22,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.ssh.fingerprints import published
 from activities.ssh.script import Script
 from blueprint.errors import CommandFailed, Gone, HostKeyChanged, NotReady, SshKeyMissing, SshUnreachable
-from tests.activities.ssh_site import INSTANCE, NODE, TARGET, SshSite, ssh_site
+from tests.activities.conftest import TARGET
+from tests.activities.ssh_site import INSTANCE, NODE, SshSite, ssh_site
 from tests.emulator.real.local import eventually
 
 ONE, TWO = "SHA256:" + "a" * 43, "SHA256:" + "B+/" * 14 + "1"
@@ -155,7 +156,7 @@ def test_another_host_key_is_refused(site: SshSite) -> None:
     assert site.nodes.run(TARGET, NODE, Script("hello", "echo hi")).output == ("hi",)
 
     site.machine.stop()
-    path = f"{INSTANCE}/servers/{site.server['id']}/user_data/ssh-host-fingerprints"
+    path = f"{INSTANCE}/servers/{site.node['id']}/user_data/ssh-host-fingerprints"
     site.emulator.call("DELETE", path)
     with pytest.raises(NotReady, match="first boot"):
         eventually(lambda: _tried(site), "not told")

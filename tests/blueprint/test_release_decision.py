@@ -140,7 +140,7 @@ def test_refusals(first: dict[str, Any], more: dict[str, Any], code: str, forced
 
 def test_the_first_deploy_needs_no_healthy_pool() -> None:
     """Nothing runs yet, so nothing is healthy."""
-    fresh = {"runs": "", "releases": (), "balanced": False}
+    fresh: dict[str, Any] = {"runs": "", "releases": (), "balanced": False}
     plan = plan_deploy(facts(node("n1", **fresh), node("n2", **fresh), relation="first"), app())
 
     assert codes(plan) == []
