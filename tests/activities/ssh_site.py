@@ -1,4 +1,4 @@
-"""Nodes behind a bastion: the bastion is the local Scaleway's, a node its machine or an SSH server of the test's own."""
+"""Nodes behind a bastion: the bastion is the local Scaleway's, a node its machine or an SSH server of the test."""
 
 from __future__ import annotations
 
