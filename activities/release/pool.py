@@ -14,11 +14,11 @@ def members_after(
     join: Collection[str],
     min_healthy: int,
 ) -> list[str]:
-    """Addresses of the pool after a change; those of strangers stay as they are.
+    """Addresses of the pool after a change: strangers as they are, then nodes in order, as a plan declares them.
 
     Args:
         pool: addresses that are in it.
-        nodes: addresses of the application's nodes, by name; nodes that are gone have none.
+        nodes: addresses of the application's nodes, by name, in order; nodes that are gone have none.
         leave: nodes that go.
         join: nodes that come.
         min_healthy: nodes that have to stay; one, if there are fewer nodes than that at all.
@@ -37,7 +37,8 @@ def members_after(
             f"without {', '.join(leave)} only {stay} would be in the pool; {least} must stay",
             remedy="add a node, or bring one that is out of the pool back into it",
         )
-    return members
+    order = list(nodes.values())
+    return sorted(members, key=lambda address: order.index(address) if address in order else -1)
 
 
 def names_of(addresses: Sequence[str], nodes: Mapping[str, str]) -> list[str]:

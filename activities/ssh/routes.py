@@ -31,8 +31,9 @@ def nics_of(lifecycles: Mapping[str, Lifecycle], nodes: Collection[str]) -> dict
 
 
 def addresses_of(lifecycles: Mapping[str, Lifecycle], nodes: Collection[str]) -> dict[str, str]:
-    """Private addresses, by the node's name; nodes without one lack."""
-    return {node: str(nic.outputs["address"]) for node, nic in nics_of(lifecycles, nodes).items()}
+    """Private addresses, by the node's name, in order; nodes without one lack."""
+    nics = nics_of(lifecycles, nodes)
+    return {node: str(nics[node].outputs["address"]) for node in nodes if node in nics}
 
 
 class Routes:
