@@ -16,6 +16,8 @@ O = TypeVar("O")  # noqa: E741
 
 ATTEMPT = timedelta(minutes=3)
 """Longest attempt: a few API calls of up to 40 s each."""
+BUILDING = timedelta(minutes=30)
+"""Longest attempt of what installs or builds software on a machine."""
 SILENCE = timedelta(seconds=5)
 """Without a heartbeat for this long the worker counts as dead, and another one takes over."""
 PATIENCE = timedelta(hours=2)

@@ -17,7 +17,7 @@ from blueprint.errors import Aborted, EngineError
 from blueprint.kinds import KINDS
 from blueprint.plan import Change, Plan, Step
 from blueprint.resource import Observed, resolve_known
-from workflows.calls import begin
+from workflows.calls import ATTEMPT, BUILDING, begin
 from workflows.failures import failure, told
 from workflows.messages import StepProgress, StepState
 from workflows.parking import Decision, Parking
@@ -169,7 +169,8 @@ class Walk:
         """
         if self._stopping:
             raise CancelledError("the run is cancelled")
-        handle = begin(activity, StepInput(target=self._target, step=step.id, changes=changes), title)
+        attempt = BUILDING if KINDS[changes[0].kind].builds else ATTEMPT
+        handle = begin(activity, StepInput(target=self._target, step=step.id, changes=changes), title, attempt=attempt)
         self._calls[step.id] = handle
         try:
             return await handle

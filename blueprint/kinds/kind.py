@@ -37,6 +37,8 @@ class Kind:
     """Whether objects of this kind hold data: deleted or replaced only if the file says so (`allow_destroy`)."""
     settles: bool = True
     """Whether a write is followed by a wait until the object is ready; False where the API is synchronous."""
+    builds: bool = False
+    """Whether a write installs or builds software on a machine, which may take many minutes."""
     tells_more: bool = False
     """Whether others refer to more than the id of an object that needs no settling: it is read after the write."""
     lingers: bool = True

@@ -16,15 +16,13 @@ from blueprint.release.contract import FactsInput, MarkInput, MigrationPlan, Nod
 from blueprint.release.decision import Action, ReleasePlan, short
 from blueprint.release.facts import ReleaseFacts
 from blueprint.release.record import ProbeRecord, ReleaseRecord
-from workflows.calls import begin
+from workflows.calls import BUILDING, begin
 from workflows.failures import code_of, failure, told
 from workflows.messages import Phase, Progress, ReleaseInput
 from workflows.parking import Decision, Parking
 from workflows.release.roll import SPARE, LeftAlone, Roll
 from workflows.release.timeline import Stopped, Timeline
 
-LONGEST_BUILD = timedelta(minutes=30)
-"""Longest attempt at preparing a node."""
 LONGEST_PROBE = timedelta(hours=12)
 """The probe ends with the roll; this is for a roll that is parked."""
 FAULTS_OF_THE_RELEASE = frozenset({"command_failed", "unhealthy"})
@@ -142,7 +140,7 @@ class ReleaseRun:
                     contract.PREPARE,
                     NodeInput(site=self._site, node=node, commit=plan.commit),
                     f"{node}: fetch, check out, install {short(plan.commit)}",
-                    LONGEST_BUILD,
+                    BUILDING,
                 )
                 for node in plan.prepare
             ),

@@ -14,12 +14,15 @@ from activities.kinds.node.script import EnvText, Setup, look_script, setup_of, 
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.secret_store import remember
 from activities.ssh.script import Script
-from blueprint.errors import EngineError, Refused
+from blueprint.errors import Busy, EngineError, Refused
 from blueprint.kinds.node import SETUP
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Difference
 from blueprint.release.env_file import compose, render, secrets_of
 from blueprint.resource import Observed, Resource
+
+LOCKED = 75
+"""Exit code of the script while another one is at work."""
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +75,19 @@ class NodeSetupLifecycle(Lifecycle):
         """Nothing to do: it goes with the machine."""
 
     def _set_up(self, resource: Resource) -> None:
+        """Run the script.
+
+        Raises:
+            CommandFailed: something cannot be made as declared.
+            Busy: an earlier script has not ended.
+        """
         fields = resource.fields
         env = self._env(fields["env_file"]["values"], resource.key) if "env_file" in fields else None
         text = setup_script(fields, resource.inputs["contents"], env)
         node = resource.name.removesuffix(f"/{SETUP}")
-        outcome = self.cloud.nodes.run(self.cloud.target, node, Script("set-up", text))
+        outcome = self.cloud.nodes.run(self.cloud.target, node, Script("set-up", text), ok=(0, LOCKED))
+        if outcome.status == LOCKED:
+            raise Busy("an earlier setup is still at work there", subject=node)
         for line in outcome.output:
             log.info("%s: %s", node, line)
 

@@ -7,11 +7,11 @@ umask 077
 folder=/var/lib/scaleway-infra/setup
 units_changed=
 
-# One at a time: a script whose connection was lost may still be at it.
+# One at a time: a script whose connection was lost may still be at it. Exit code 75: it is.
 lock() {
     install -d -m 0700 "$folder"
     exec 9>"$folder/lock"
-    flock -w 120 9
+    flock -w 30 9 || exit 75
 }
 
 changed() { printf 'changed: %s\n' "$*"; }
