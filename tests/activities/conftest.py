@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from temporalio.client import Client
 
 from activities.cloud import Cloud
 from activities.settings import ScalewaySettings
@@ -16,7 +19,9 @@ from blueprint.graph import resources_of
 from blueprint.plan import Difference
 from blueprint.planner import make_plan
 from blueprint.resource import Observed, Resource, resolve
+from starters.temporal_server import TemporalServer
 from tests.emulator.conftest import running
+from workflows.plugin import EnginePlugin
 
 TARGET = Target(org="lssm", env="prod", region="fr-par", zone="fr-par-1")
 NO_TEMPORAL: Any = None
@@ -68,6 +73,18 @@ def emulator() -> Iterator[Control]:
 def cloud(emulator: Control) -> Cloud:
     """Scaleway as `lssm-prod` sees it."""
     return make_cloud(emulator)
+
+
+@pytest.fixture
+def bridge(temporal: TemporalServer) -> Iterator[TemporalBridge]:
+    """A client on a loop of its own, as a worker has it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    connecting = Client.connect(temporal.address, plugins=[EnginePlugin()])
+    yield TemporalBridge(asyncio.run_coroutine_threadsafe(connecting, loop).result(10), loop)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
 
 
 def make_cloud(emulator: Control, temporal: TemporalBridge = NO_TEMPORAL, target: Target = TARGET) -> Cloud:

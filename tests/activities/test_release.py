@@ -107,7 +107,7 @@ class Fleet(Behind):
             keep_releases=2,
             drain=3,
             stop=3,
-            healthy_within=8,
+            healthy_within=4,
         )
         self.site = Site(target=TARGET, app=app, nodes=(NODE,))
         self.address = self._set_up()
@@ -363,9 +363,12 @@ def test_migrations(fleet: Fleet) -> None:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=1, scheduled_time=at)
     begun = "test -e /srv/tiny/migrated && echo yes || echo no"
-    killer = threading.Thread(
-        target=lambda: (eventually(lambda: fleet.on_node(begun) == "yes", "begun"), environment.cancel())
-    )
+
+    def cancel() -> None:
+        eventually(lambda: fleet.on_node(begun) == "yes", "begun")
+        environment.cancel()
+
+    killer = threading.Thread(target=cancel)
     killer.start()
     with pytest.raises(NotReady):
         environment.run(fleet.releases.migrate, fleet.input(commit))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleSpec, ScheduleUpdate
+from temporalio.client import Schedule, ScheduleActionStartWorkflow, ScheduleSpec, ScheduleUpdate
 
 from activities.kinds.schedules import ScheduleLifecycle
 from activities.lifecycle import NO_PARENT, Scope
@@ -20,21 +18,7 @@ from blueprint.environment import parse
 from blueprint.errors import Busy, Gone
 from blueprint.graph import resources_of
 from blueprint.resource import Observed, Resource
-from starters.temporal_server import TemporalServer
 from tests.activities.conftest import TARGET, Control, differences, make_cloud
-from workflows.plugin import EnginePlugin
-
-
-@pytest.fixture
-def bridge(temporal: TemporalServer) -> Iterator[TemporalBridge]:
-    """A client on a loop of its own, as a worker has it."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    connecting = Client.connect(temporal.address, plugins=[EnginePlugin()])
-    yield TemporalBridge(asyncio.run_coroutine_threadsafe(connecting, loop).result(10), loop)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
 
 
 @pytest.fixture
