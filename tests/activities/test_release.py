@@ -253,6 +253,38 @@ def test_every_step_can_be_repeated(fleet: Fleet) -> None:
     assert fleet.on_node("systemctl show -P MainPID tiny-api tiny-worker") == changed
 
 
+def test_a_connection_that_breaks_in_a_switch(fleet: Fleet) -> None:
+    """What was begun on the node goes on; the repetition waits for it, and knows what ran before."""
+    before, commit = fleet.repository.commit(), fleet.repository.commit()
+    fleet.deploy(before)
+    fleet.step(fleet.releases.prepare, fleet.input(commit))
+    slow = "/run/systemd/system/tiny-worker.service.d"
+    fleet.on_node(
+        f"mkdir -p {slow}; printf '[Service]\\nExecStop=/bin/sleep 1\\n' >{slow}/slow.conf; systemctl daemon-reload"
+    )
+    at = datetime.now(UTC)
+    first = ActivityEnvironment()
+    first.info = replace(first.info, attempt=1, scheduled_time=at)
+
+    def lose() -> None:
+        stopping = "systemctl show -P ActiveState tiny-worker"
+        eventually(lambda: fleet.on_node(stopping) == "deactivating", "the switch is at work")
+        first.cancel()
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    with pytest.raises(NotReady):
+        first.run(fleet.releases.switch, fleet.input(commit))
+    thread.join()
+    done = fleet.step(fleet.releases.switch, fleet.input(commit), attempt=2, at=at)
+    fleet.on_node(f"rm -r {slow}; systemctl daemon-reload")
+
+    assert done.previous == before
+    assert done.seconds >= 1
+    assert fleet.look().current == commit
+    assert [(unit.active, unit.commit) for unit in fleet.look().units] == [(True, commit)] * 2
+
+
 def test_a_step_that_comes_late_is_void(fleet: Fleet) -> None:
     """One that waited on the node while others went by changes nothing any more."""
     first, second = fleet.repository.commit(), fleet.repository.commit()
