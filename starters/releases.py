@@ -16,12 +16,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from blueprint.contract import Target
 from blueprint.errors import EngineError
 from blueprint.release.facts import FreezeFacts
-from blueprint.release.record import Origin, ReleaseRecord
+from blueprint.release.record import RECORD, Origin, ReleaseRecord
 from starters.engine import Engine, Run, started_by
 from workflows.freeze import Freeze
 from workflows.identity import freeze_id
 from workflows.messages import FreezeInput
-from workflows.release.run import RECORD
 
 
 class FrozenAlready(EngineError):

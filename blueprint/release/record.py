@@ -7,6 +7,9 @@ from typing import Literal
 from blueprint.release.decision import Action
 from blueprint.resource import Model
 
+RECORD = "release"
+"""Key of the memo that holds the record of a deploy or rollback."""
+
 Result = Literal["running", "released", "rolled back", "failed"]
 
 

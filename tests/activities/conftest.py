@@ -75,7 +75,7 @@ def cloud(emulator: Control) -> Cloud:
     return make_cloud(emulator)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bridge(temporal: TemporalServer) -> Iterator[TemporalBridge]:
     """A client on a loop of its own, as a worker has it."""
     loop = asyncio.new_event_loop()

@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,14 @@ from activities.registry import LIFECYCLES, Clouds
 from activities.release.on_node import OnNode
 from activities.settings import ScalewaySettings
 from activities.ssh.script import Script
+from activities.temporal_client import TemporalBridge
 from blueprint.environment import parse
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Plan
 from blueprint.release.contract import MarkInput
 from blueprint.release.site import site_of
 from emulator.real.machines.follower import Machines
-from tests.activities.conftest import NO_TEMPORAL, TARGET, Control
+from tests.activities.conftest import TARGET, Control
 from tests.activities.site import Site, persistently
 from tests.emulator.real.local import eventually, real_emulator
 
@@ -155,7 +155,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, repository: tuple[str, str]) -> Iterator[House]:
+def house(
+    tmp_path_factory: pytest.TempPathFactory, repository: tuple[str, str], bridge: TemporalBridge
+) -> Iterator[House]:
     """One node, applied."""
     folder = tmp_path_factory.mktemp("house")
     key = asyncssh.generate_private_key("ssh-ed25519")
@@ -167,7 +169,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, repository: tuple[str, str])
         known = {field.alias for field in ScalewaySettings.model_fields.values()}
         told = {name: value for name, value in emulator.endpoints["environment"].items() if name in known}
         own = {"SCALEWAY_INFRA_SSH_KEY_FILE": folder / "key", "SSH_AUTH_SOCK": None}
-        clouds = Clouds(ScalewaySettings.model_validate(told | own), NO_TEMPORAL)
+        clouds = Clouds(ScalewaySettings.model_validate(told | own), bridge)
         declared = file(key.export_public_key("openssh").decode().strip(), prefix, repository[0])
         made = House(Site(clouds.cloud(TARGET), KINDS), clouds, emulator, declared, repository[1])
         try:
@@ -255,13 +257,16 @@ def test_a_second_node_gets_the_release_and_leaves(house: House) -> None:
     first.prepare(house.commit)
     persistently(lambda: first.switch(house.commit))
     persistently(lambda: first.check(house.commit))
-    mark = {"site": first._site, "node": NODE, "commit": house.commit, "mark": "released", "at": time.time()}
+    mark = {"site": first._site, "node": NODE, "commit": house.commit, "mark": "released", "at": 1000.5}
     first.mark(MarkInput.model_validate(mark))
     assert house.plan().changes == ()
 
     house.site.apply(house.declared(2))
     assert second.look().runs(house.commit)
     assert house.plan(2).changes == ()
+    release = second.look().release(house.commit)
+    assert release
+    assert release.released_at == mark["at"]
 
     house.on("lssm-prod-core-02", "systemctl stop app")
     assert actions(house.plan(2)) == {"node_release.core-02": "update"}

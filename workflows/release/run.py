@@ -15,7 +15,7 @@ from blueprint.release import contract
 from blueprint.release.contract import FactsInput, MarkInput, MigrationPlan, NodeInput, ProbeInput
 from blueprint.release.decision import Action, ReleasePlan, short
 from blueprint.release.facts import ReleaseFacts
-from blueprint.release.record import ProbeRecord, ReleaseRecord
+from blueprint.release.record import RECORD, ProbeRecord, ReleaseRecord
 from workflows.calls import BUILDING, begin
 from workflows.failures import code_of, failure, told
 from workflows.messages import Phase, Progress, ReleaseInput
@@ -27,8 +27,6 @@ LONGEST_PROBE = timedelta(hours=12)
 """The probe ends with the roll; this is for a roll that is parked."""
 FAULTS_OF_THE_RELEASE = frozenset({"command_failed", "unhealthy"})
 """Codes of failures for which the release is marked as bad: what it runs, or that it runs, went wrong."""
-RECORD = "release"
-"""Key of the memo that holds the record of a deploy or rollback."""
 PAST_CHOICES: Mapping[Decision, str] = {
     "retry": "the nodes go back all the same; the database stays as it is now",
     "skip": "the nodes stay as they are now, and the run fails",

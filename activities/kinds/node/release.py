@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from scaleway.instance.v1 import Server, ServerState
 from temporalio import activity
@@ -13,12 +14,13 @@ from activities.kinds.instance.answers import list_servers
 from activities.kinds.node.setup import look_at_setup
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.release.on_node import OnNode
+from activities.release.remembered import last_released
 from activities.ssh.nodes import side_by_side
 from blueprint.environment.app import App
 from blueprint.errors import EngineError, Gone, NotReady, SshUnreachable
 from blueprint.kinds.node import RELEASE, release_id
 from blueprint.plan import Difference
-from blueprint.release.contract import Site
+from blueprint.release.contract import MarkInput, Site
 from blueprint.release.facts import NodeFacts, ReleaseFacts
 from blueprint.resource import Observed, Resource
 
@@ -26,6 +28,12 @@ LEAVING_SECONDS = 30.0
 """How long a node that has to leave may be out of reach before it goes without draining."""
 
 log = logging.getLogger(__name__)
+
+
+class _Released(NamedTuple):
+    commit: str
+    at: float
+    """When it became the environment's release, seconds since the epoch."""
 
 
 class NodeReleaseLifecycle(Lifecycle):
@@ -90,18 +98,30 @@ class NodeReleaseLifecycle(Lifecycle):
         """
         site = Site.model_validate({"target": self.cloud.target, **resource.inputs["site"]})
         node = resource.name.removesuffix(f"/{RELEASE}")
+        released = self._released(site)
+        if not released:
+            return
+        inside = self._on(node, site.app)
+        if not inside.look().runs(released.commit):
+            inside.prepare(released.commit)
+            inside.switch(released.commit)
+            inside.check(released.commit)
+        # From now on it can tell too, should the others go.
+        inside.mark(MarkInput(site=site, node=node, commit=released.commit, mark="released", at=released.at))
+
+    def _released(self, site: Site) -> _Released | None:
+        """What its nodes say, or Temporal where none of them knows: the only one may just have been replaced."""
         looks = side_by_side(lambda name: self._try(name, site.app), site.nodes)
         facts = ReleaseFacts(nodes=tuple(look for look in looks if isinstance(look, NodeFacts)))
-        troubles = [look for look in looks if isinstance(look, EngineError) and not isinstance(look, Gone)]
-        if not facts.released and troubles:
-            raise troubles[0]
-        commit = facts.released
-        inside = self._on(node, site.app)
-        if not commit or inside.look().runs(commit):
-            return
-        inside.prepare(commit)
-        inside.switch(commit)
-        inside.check(commit)
+        if commit := facts.released:
+            told = [release.released_at for node in facts.nodes if (release := node.release(commit))]
+            return _Released(commit, max(at for at in told if at is not None))
+        if record := last_released(self.cloud.temporal, site.target.environment):
+            return _Released(record.commit, record.ended)
+        for look in looks:
+            if isinstance(look, EngineError) and not isinstance(look, Gone):
+                raise look
+        return None
 
     def _look(self, node: str) -> tuple[App | None, NodeFacts | None]:
         """What is known of the application there, and what runs; nothing before the first setup."""
