@@ -65,9 +65,9 @@ class LoadBalancers:
         """One HAProxy for each real load balancer; none for one that is gone."""
         wanted = {documents.id: documents for documents in all_documents(world)}
         for gone in self._balancers.keys() - wanted.keys():
-            balancer = self._balancers.pop(gone)
-            await balancer.stop()
+            await self._balancers[gone].stop()
             shutil.rmtree(self._folder / gone, ignore_errors=True)
+            del self._balancers[gone]
         for lb_id, documents in wanted.items():
             if lb_id not in self._balancers:
                 self._balancers[lb_id] = Balancer(world, self._folder / lb_id, self._authority)

@@ -1,0 +1,215 @@
+"""Small real HTTP servers behind a load balancer, and clients that do not forgive a lost request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+Result = TypeVar("Result")
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """What it returns."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+    def begin(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Let it run; a future."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+class Server:
+    """Answers with its address; well or not as told; echoes on /ws.
+
+    Args:
+        loop: where it runs.
+        address: where it listens.
+        port: on which port.
+    """
+
+    def __init__(self, loop: Loop, address: str, port: int = 3000) -> None:
+        self.address, self.port = address, port
+        self.well = True
+        self.headers: dict[str, str] = {}
+        """Of the last request but checks."""
+        self.busy = 0
+        """Requests under way, checks and sockets not among them."""
+        self._loop = loop
+        self._runner: web.AppRunner | None = None
+
+    def start(self) -> None:
+        """Listen."""
+        self._loop.run(self.listen())
+
+    def stop(self) -> None:
+        """Stop listening, answer what has come, close what is idle."""
+        self._loop.run(self.leave())
+
+    async def listen(self) -> None:
+        """As `start`, on the loop itself."""
+        application = web.Application()
+        application.router.add_get("/healthz", self._health)
+        application.router.add_get("/ws", self._echo)
+        application.router.add_route("*", "/{rest:.*}", self._answer)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.address, self.port, reuse_address=True, backlog=1024).start()
+
+    async def leave(self) -> None:
+        """As `stop`, on the loop itself."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(status=200 if self.well else 503)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.headers = dict(request.headers)
+        self.busy += 1
+        try:
+            body = await request.read()
+            await asyncio.sleep(float(request.query.get("slow", 0)))
+        finally:
+            self.busy -= 1
+        return web.Response(text=self.address, headers={"X-Length": str(len(body))})
+
+    async def _echo(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(f"{self.address} {message.data}")
+        return socket
+
+
+class Load:
+    """Clients that ask all the time: half of them keep their connection, half of them never do.
+
+    Those that keep it POST: a client library may repeat a GET by itself, which would hide a lost request.
+
+    Args:
+        url: of the load balancer.
+        clients: how many at a time.
+        pause: seconds between two requests of one client.
+    """
+
+    def __init__(self, url: str, clients: int = 8, pause: float = 0.01) -> None:
+        self.url = url
+        self.answers: list[tuple[float, str]] = []
+        """When each answer came, and of whom."""
+        self.waits: list[float] = []
+        """Seconds that each answer took."""
+        self.failures: list[str] = []
+        self._clients, self._pause = clients, pause
+        self._goes_on = True
+
+    def end(self) -> None:
+        """No more requests; those under way are waited for."""
+        self._goes_on = False
+
+    async def run(self) -> None:
+        """Until `end`."""
+        await asyncio.gather(*(self._client(keep=number % 2 == 0) for number in range(self._clients)))
+
+    async def _client(self, *, keep: bool) -> None:
+        connector = aiohttp.TCPConnector(force_close=not keep)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(30)) as session:
+            while self._goes_on:
+                await self._request(session, keep=keep)
+                await asyncio.sleep(self._pause)
+
+    async def _request(self, session: aiohttp.ClientSession, *, keep: bool) -> None:
+        body = b"x" * 2000
+        started = time.perf_counter()
+        try:
+            request = session.post(self.url, data=body) if keep else session.get(self.url)
+            async with request as answer:
+                text = await answer.text()
+            if answer.status != 200 or answer.headers["X-Length"] != (str(len(body)) if keep else "0"):
+                self.failures.append(f"{answer.status} {text[:80]}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            text = ""
+            self.failures.append(repr(error))
+        self.waits.append(time.perf_counter() - started)
+        self.answers.append((time.perf_counter(), text))
+
+
+@contextmanager
+def under_load(url: str, **options: Any) -> Iterator[Load]:
+    """Load from another thread, while the block runs; the last requests have ended after it."""
+    loop, load = Loop(), Load(url, **options)
+    running = loop.begin(load.run())
+    try:
+        yield load
+    finally:
+        load.end()
+        running.result(60)
+        loop.close()
+
+
+class Sockets:
+    """WebSockets that stay open.
+
+    Args:
+        url: of the load balancer.
+        count: how many.
+    """
+
+    def __init__(self, url: str, count: int) -> None:
+        self._url, self._count = url, count
+        self._loop = Loop()
+        self._session: aiohttp.ClientSession | None = None
+        self._open: list[aiohttp.ClientWebSocketResponse] = []
+
+    def connect(self) -> None:
+        """Open them."""
+        self._loop.run(self._connect())
+
+    def ask(self) -> list[str]:
+        """Who answers on each; an empty word for one that was cut."""
+        return self._loop.run(self._ask())
+
+    def close(self) -> None:
+        """Close them."""
+        with contextlib.suppress(Exception):
+            self._loop.run(self._close())
+        self._loop.close()
+
+    async def _connect(self) -> None:
+        self._session = aiohttp.ClientSession()
+        self._open = [await self._session.ws_connect(f"{self._url}ws") for _ in range(self._count)]
+
+    async def _ask(self) -> list[str]:
+        heard = []
+        for socket in self._open:
+            await socket.send_str("there?")
+            message = await socket.receive(10)
+            heard.append(str(message.data).split()[0] if message.type is aiohttp.WSMsgType.TEXT else "")
+        return heard
+
+    async def _close(self) -> None:
+        for socket in self._open:
+            await socket.close()
+        if self._session:
+            await self._session.close()
