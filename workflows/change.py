@@ -74,7 +74,7 @@ class ChangeRun:
         self._walk = Walk(plan, request.target, self.parking)
         await self._walk.run()
         if upkeep:
-            await self._stoppable(upkeep.restart())
+            await self._stoppable(upkeep.finish())
         return ChangeOutput(
             counts=plan.counts(),
             fingerprint=plan.fingerprint(),
@@ -110,7 +110,10 @@ class ChangeRun:
 
 def _touches_nodes(plan: Plan) -> bool:
     """Whether the plan changes nodes that run the application, or what is on them."""
-    return any(change.kind in ("server", "node_setup") and change.action in MUTATING for change in plan.changes)
+    return any(
+        change.kind in ("server", "node_setup", "node_release", "lb_backend") and change.action in MUTATING
+        for change in plan.changes
+    )
 
 
 class SteerableRun(Protocol):

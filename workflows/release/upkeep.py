@@ -8,10 +8,11 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from blueprint.contract import ActivityType
 from blueprint.errors import Aborted
 from blueprint.plan import Plan
 from blueprint.release import contract
-from blueprint.release.contract import FactsInput, NodeInput, PoolInput, Site
+from blueprint.release.contract import FactsInput, NodeInput, PoolInput, PoolOutput, Site
 from blueprint.release.decision import plan_restart
 from blueprint.release.facts import ReleaseFacts
 from workflows.failures import failure, told
@@ -49,17 +50,27 @@ class Upkeep:
         for node in leaving:
             if facts is None or not self._can_leave(facts, node):
                 continue
-            await self._insist(node)
+            await self._insist("leave", contract.SET_POOL, PoolInput(site=self._site, leave=(node,)), (node,))
             if facts.node(node).reachable:
                 await self._wind_down(node)
 
-    async def restart(self) -> None:
-        """Restart, batch by batch outside the pool, nodes whose units run with older settings than their disks have.
+    async def finish(self) -> None:
+        """Restart nodes with new settings, and wait until the load balancer finds all nodes healthy.
 
         Raises:
             ApplicationError: an operator ended the run.
             Stopped: the run is to end.
         """
+        await self._restart()
+        facts = await self._look("look at the pool")
+        if facts is None or not facts.released or not self._site.backend:
+            return
+        fresh = tuple(node.name for node in facts.nodes if node.in_pool and not node.balanced)
+        if fresh:
+            await self._insist("balance", contract.WAIT_BALANCED, PoolInput(site=self._site, join=fresh), fresh)
+
+    async def _restart(self) -> None:
+        """Restart, batch by batch outside the pool, nodes whose units run with older settings than their disks have."""
         while True:
             facts = await self._look("look for nodes to restart")
             plan = plan_restart(facts, self._site.app) if facts else None
@@ -87,12 +98,14 @@ class Upkeep:
         except ActivityError as error:
             return await self._look(step) if await self._again(step, told(error)) else None
 
-    async def _insist(self, node: str) -> None:
-        step = f"leave {node}"
-        request = PoolInput(site=self._site, leave=(node,))
+    async def _insist(
+        self, verb: str, activity: ActivityType[PoolInput, PoolOutput], request: PoolInput, nodes: tuple[str, ...]
+    ) -> None:
+        """Carry it out, as often as an operator says so."""
+        step = f"{verb} {', '.join(nodes)}"
         while True:
             try:
-                await self._timeline.carry_out(step, contract.SET_POOL, request, f"{node} leaves the pool")
+                await self._timeline.carry_out(step, activity, request, f"{step}, in the pool {self._site.backend}")
             except ActivityError as error:
                 if not await self._again(step, told(error)):
                     return
