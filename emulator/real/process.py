@@ -59,6 +59,11 @@ class Process:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, a signal as its negative number; None if it has not."""
+        return self._process.returncode if self._process else None
+
     def send(self, number: signal.Signals | int) -> None:
         """Send a signal to its group; harmless if it does not run."""
         if self._process is not None and self._process.returncode is None:

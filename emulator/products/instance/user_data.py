@@ -7,17 +7,25 @@ import base64
 from emulator.errors import not_found
 from emulator.products.instance.api import INSTANCE, constraint, find
 from emulator.routing import Answer, Call, Reply
-from emulator.world import Document
+from emulator.world import Document, World
 
 LARGEST_CLOUD_INIT = 127_998
 LARGEST_VALUE = 65_536
 """Bytes that a key other than cloud-init can hold."""
+HOST_KEYS = "ssh-host-fingerprints"
+"""Under this key Scaleway's images publish their SSH host keys at each boot (image-tools issue 36)."""
 
 
 def content(server: Document, key: str) -> bytes | None:
     """The bytes stored under a key of a server, or None."""
     stored = server["_user_data"].get(key)
     return None if stored is None else base64.b64decode(stored)
+
+
+def store(world: World, server: Document, key: str, value: bytes) -> None:
+    """Set a key of a server."""
+    server["_user_data"][key] = base64.b64encode(value).decode()
+    world.put("instance.servers", server)
 
 
 def _server(call: Call) -> Document:
@@ -46,8 +54,7 @@ def set_user_data(call: Call) -> Answer:
     limit = LARGEST_CLOUD_INIT if key == "cloud-init" else LARGEST_VALUE
     if len(call.raw) > limit:
         raise constraint("content", f"value must be at most {limit} bytes")
-    server["_user_data"][key] = base64.b64encode(call.raw).decode()
-    call.world.put("instance.servers", server)
+    store(call.world, server, key, call.raw)
     return None
 
 

@@ -1,56 +1,35 @@
 """One machine: its disk, its boots, its end.
 
 Its processes and mounts are in namespaces of its own, so all of it is gone with the first process, however that ended.
-Its processes are in control groups of its own: two systemds in one group would end each other's services.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.real.machines.cloud_config import FirstBoot, User, WrittenFile
+from emulator.real.machines import cgroups
+from emulator.real.machines.cloud_config import first_boot
+from emulator.real.machines.stages import before_login, once_up
 from emulator.real.process import Process
 
-CGROUPS = Path("/sys/fs/cgroup")
-HIERARCHIES = ("systemd", "unified")
-"""Control group hierarchies of a computer that still has the first version: those that systemd uses."""
 KEY_TYPES = ("ed25519", "ecdsa")
 SSH_PORT = 22
 SHUTDOWN = 15.0
 """Seconds that a shutdown may take before it is a power cut."""
-_APART = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation", "slave")
+ANSWER = 0.5
+"""Seconds that its SSH server may take to accept a connection."""
+REBOOTED = 133
+"""systemd-nspawn's exit code when the machine has asked for a reboot by itself."""
+APART = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation", "slave")
 """Namespaces for processes and mounts. systemd-nspawn alone leaves its machine running when it is killed; the kernel
 ends everything in a process namespace with its first process, and unmounts what nobody sees any more."""
-FIRST_BOOT = "var/lib/cloud/first-boot"
-_UNIT = """\
-[Unit]
-Description=First boot as the user data says
-ConditionPathExists=!/var/lib/cloud/first-boot.done
-After=network.target ssh.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh -c '/var/lib/cloud/first-boot >>/var/log/cloud-init-output.log 2>&1; >/var/lib/cloud/first-boot.done'
-
-[Install]
-WantedBy=multi-user.target
-"""
-_CLOUD_INIT = """\
-#!/bin/sh
-# Answers `cloud-init status [--wait]` as the real one does.
-while [ "$2" = --wait ] && [ ! -e /var/lib/cloud/first-boot.done ]; do sleep 0.1; done
-[ -e /var/lib/cloud/first-boot.done ] && echo 'status: done' || echo 'status: running'
-"""
 
 
 @dataclass(frozen=True)
@@ -58,31 +37,30 @@ class Spec:
     """What a machine is.
 
     Attributes:
-        id: of the server.
-        name: host name.
+        name: of the server, as a host name.
         address: private address.
-        root_keys: public keys that root may log in with: read at every boot, as Scaleway's images do.
-        first: what its first boot does.
+        keys: public keys that root may log in with: read at every boot, as Scaleway's images do.
+        user_data: what its first boot is to do.
     """
 
-    id: str
     name: str
     address: str
-    root_keys: tuple[str, ...]
-    first: FirstBoot
+    keys: tuple[str, ...]
+    user_data: bytes
 
 
 class Machine:
     """One machine.
 
     Args:
-        folder: its own: disk and console.
-        server_id: of the server that it is.
+        folder: its own, named by the server's id: disk and console.
     """
 
-    def __init__(self, folder: Path, server_id: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._cgroup = f"scaleway-{server_id[:13]}"
+        self.fingerprints = ""
+        """Its SSH host keys, as `ssh-keygen -l` prints them; empty before its first boot."""
+        self._cgroup = f"scaleway-{folder.name}"
         self._process: Process | None = None
 
     @property
@@ -96,38 +74,31 @@ class Machine:
         return self._process is not None and self._process.runs
 
     @property
-    def pid(self) -> int | None:
-        """Process whose end is the end of the machine."""
-        return self._process.pid if self._process else None
+    def rebooted(self) -> bool:
+        """Whether it is off because somebody in it asked for a reboot."""
+        return self._process is not None and self._process.exit_code == REBOOTED
 
-    def fingerprints(self) -> str:
-        """Its SSH host keys, as `ssh-keygen -l` prints them; empty before its first boot."""
-        keys = sorted((self.folder / "upper/etc/ssh").glob("ssh_host_*_key.pub"))
-        lines = [
-            subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True).stdout
-            for key in keys
-        ]
-        return "".join(lines)
+    @property
+    def pid(self) -> int | None:
+        """Process whose end is the end of the machine; None while it is off."""
+        return self._process.pid if self._process and self._process.runs else None
 
     async def boot(self, rootfs: Path, spec: Spec) -> None:
         """Switch it on; returns when it begins to boot.
 
         Raises:
             OSError: a program cannot be run.
+            subprocess.CalledProcessError: its host keys cannot be made.
         """
-        await self.shut_down(0.0)
-        fresh = not (self.folder / "upper").exists()
-        await asyncio.to_thread(self._write_disk, spec, fresh=fresh)
-        script = self.folder / "start.sh"
-        script.write_text(self._start_script(rootfs, spec, fresh=fresh))
-        self._process = Process([*_APART, "sh", "-eu", str(script)], self.console, death="KILL")
+        await asyncio.to_thread(self._write_disk, spec)
+        self._process = Process([*APART, "sh", "-euc", self._start(rootfs, spec)], self.console, death="KILL")
         await self._process.start()
 
     async def answers(self, address: str) -> bool:
-        """Whether its SSH port is open."""
+        """Whether its SSH server listens."""
         try:
-            _, writer = await asyncio.open_connection(address, SSH_PORT)
-        except OSError:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(address, SSH_PORT), ANSWER)
+        except (OSError, TimeoutError):
             return False
         writer.close()
         return True
@@ -137,130 +108,77 @@ class Machine:
         if self._process:
             await self._process.stop(patience, ask=signal.SIGTERM if patience else signal.SIGKILL)
             self._process = None
-        await asyncio.to_thread(_remove_cgroups, self._cgroup)
+        await asyncio.to_thread(cgroups.remove, self._cgroup)
 
     async def remove(self) -> None:
         """Switch it off without waiting, and forget its disk."""
         await self.shut_down(0.0)
-        await asyncio.to_thread(shutil.rmtree, self.folder, True)
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
-    # -- the disk ----------------------------------------------------------------------------------------------
+    def know(self, hosts: str) -> None:
+        """Tell it names of the network, whether it is on or off.
 
-    def _write_disk(self, spec: Spec, *, fresh: bool) -> None:
-        """Write what needs no other file of the system straight into the upper layer."""
-        upper = self.folder / "upper"
-        for name in ("upper", "work", "root"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        _write(upper / "etc/hosts", f"127.0.0.1 localhost\n{spec.address} {spec.name}\n")
-        _write(upper / "etc/ssh/sshd_config.d/address.conf", f"ListenAddress {spec.address}\n")
-        keys = [*spec.root_keys, *spec.first.keys]
-        _write(upper / "root/.ssh/authorized_keys", "".join(f"{key}\n" for key in keys), 0o600)
-        (upper / "root/.ssh").chmod(0o700)
-        (upper / "root").chmod(0o700)
-        if not fresh:
+        Args:
+            hosts: its /etc/hosts.
+        """
+        path = self.folder / "hosts"
+        if path.exists() and path.read_text() == hosts:
             return
-        _write(upper / "etc/hostname", f"{spec.first.hostname or spec.name}\n")
-        for kind in KEY_TYPES:
-            key = upper / f"etc/ssh/ssh_host_{kind}_key"
-            comment = f"root@{spec.name}"
-            subprocess.run(["ssh-keygen", "-q", "-N", "", "-t", kind, "-C", comment, "-f", key], check=True)
-        _write(upper / FIRST_BOOT, "\n".join(("#!/bin/sh", *_commands(spec.first))) + "\n", 0o700)
-        _write(upper / "etc/systemd/system/cloud-init.service", _UNIT)
-        _write(upper / "usr/bin/cloud-init", _CLOUD_INIT, 0o755)
-        wanted = upper / "etc/systemd/system/multi-user.target.wants/cloud-init.service"
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        wanted.symlink_to("/etc/systemd/system/cloud-init.service")
-        for number, file in enumerate(spec.first.files):
-            source = self.folder / "files" / str(number)
-            source.parent.mkdir(exist_ok=True)
-            source.write_bytes(file.content)
+        # In its place and in one write: the machine has the file itself mounted.
+        with path.open("r+b" if path.exists() else "wb", buffering=0) as file:
+            file.write(hosts.encode())
+            file.truncate()
 
-    def _start_script(self, rootfs: Path, spec: Spec, *, fresh: bool) -> str:
-        root = self.folder / "root"
-        overlay = f"lowerdir={rootfs},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
+    # -- the disk, while it is off -----------------------------------------------------------------------------
+
+    def _write_disk(self, spec: Spec) -> None:
+        """What is known before a boot, straight into the upper layer. Only paths that are fixed here are written."""
+        upper = self.folder / "upper"
+        fresh = not (upper / "var/lib/cloud/instance/final").exists()
+        for name in ("upper", "work", "root"):
+            (self.folder / name).mkdir(exist_ok=True)
+        boot = first_boot(spec.user_data)
+        _write(upper / "etc/ssh/sshd_config.d/address.conf", f"ListenAddress {spec.address}\n")
+        _write(upper / "root/.ssh/authorized_keys", "".join(f"{key}\n" for key in (*spec.keys, *boot.keys)), 0o600)
+        for folder in ("root", "root/.ssh"):
+            (upper / folder).chmod(0o700)
+        keys = [upper / f"etc/ssh/ssh_host_{kind}_key" for kind in KEY_TYPES]
+        if fresh:
+            _write(upper / "etc/hostname", f"{boot.hostname or spec.name}\n")
+            for kind, key in zip(KEY_TYPES, keys, strict=True):
+                key.unlink(missing_ok=True)
+                _keygen("-q", "-N", "", "-t", kind, "-C", f"root@{boot.hostname or spec.name}", "-f", str(key))
+            _write(upper / "var/lib/cloud/instance/init", before_login(boot), 0o700)
+            # Last: where it is, the disk is whole.
+            _write(upper / "var/lib/cloud/instance/final", once_up(boot), 0o700)
+        self.fingerprints = "".join(_keygen("-lf", f"{key}.pub") for key in keys if key.exists())
+
+    def _start(self, rootfs: Path, spec: Spec) -> str:
+        """The shell script that becomes the machine."""
+        command = ["systemd-nspawn", "--quiet", "--directory=root", f"--machine={spec.name}", "--register=no"]
+        command += ["--keep-unit", "--boot", "--link-journal=no", "--resolv-conf=copy-host"]
+        command += [f"--bind={self.folder / 'hosts'}:/etc/hosts"]
         lines = [
-            *_enter_cgroups(self._cgroup),
-            f"mount -t overlay overlay -o {shlex.quote(overlay)} {shlex.quote(str(root))}",
+            *cgroups.entering(self._cgroup),
+            f"cd {shlex.quote(str(self.folder))}",
+            f"mount -t overlay overlay -o {shlex.quote(f'lowerdir={rootfs},upperdir=upper,workdir=work')} root",
             # systemd-nspawn keeps what it shares with a machine here: each sees only its own.
             "mkdir -p /run/systemd/nspawn",
             "mount -t tmpfs tmpfs /run/systemd/nspawn",
+            f"exec {shlex.join(command)}",
         ]
-        if fresh:
-            lines += _first_steps(spec.first, root, self.folder / "files")
-        command = ["systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={spec.name}", "--register=no"]
-        command += ["--keep-unit", "--boot", "--link-journal=no", "--resolv-conf=copy-host"]
-        lines.append(f"exec {shlex.join(command)}")
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines)
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # It may have become a link that leads out of the machine, or the mark of a deletion.
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    path.touch(mode=mode)
     path.write_text(text)
     path.chmod(mode)
 
 
-def _first_steps(first: FirstBoot, root: Path, files: Path) -> Iterator[str]:
-    """Shell lines for users and files, with the machine's disk mounted: owners are looked up in it."""
-    inside = f"chroot {shlex.quote(str(root))}"
-    for user in first.users:
-        yield from _make_user(user, root, inside)
-    for number, file in enumerate(first.files):
-        yield from _write_file(file, root, inside, files / str(number))
-
-
-def _make_user(user: User, root: Path, inside: str) -> Iterator[str]:
-    name = shlex.quote(user.name)
-    options = ["--system"] if user.system else ["--create-home"]
-    for group in user.groups:
-        yield f"{inside} groupadd --force {shlex.quote(group)}"
-    if user.groups:
-        options += ["--groups", shlex.quote(",".join(user.groups))]
-    options += ["--user-group", "--shell", shlex.quote(user.shell)]
-    yield f"{inside} id {name} >/dev/null 2>&1 || {inside} useradd {' '.join(options)} {name}"
-    for rule in user.sudo:
-        yield f"echo {shlex.quote(f'{user.name} {rule}')} >>{shlex.quote(str(root))}/etc/sudoers.d/90-cloud-init-users"
-    if user.keys:
-        home = f"{inside} sh -c {shlex.quote(f'eval echo ~{user.name}')}"
-        keys = shlex.quote("\n".join(user.keys))
-        yield f'home=$({home}); mkdir -p "{root}$home/.ssh"; echo {keys} >"{root}$home/.ssh/authorized_keys"'
-        yield f'{inside} chown -R {name}: "$home/.ssh"; chmod -R go= "{root}$home/.ssh"'
-
-
-def _write_file(file: WrittenFile, root: Path, inside: str, source: Path) -> Iterator[str]:
-    target = shlex.quote(f"{root}{file.path}")
-    yield f"mkdir -p {shlex.quote(str(Path(f'{root}{file.path}').parent))}"
-    yield f"cat {shlex.quote(str(source))} {'>>' if file.append else '>'}{target}"
-    yield f"chmod {shlex.quote(file.permissions)} {target}"
-    yield f"{inside} chown {shlex.quote(file.owner)} {shlex.quote(file.path)}"
-
-
-def _commands(first: FirstBoot) -> Sequence[str]:
-    """The script of the first boot, run by the machine itself."""
-    lines = []
-    if first.packages:
-        names = shlex.join(first.packages)
-        missing = "$(for package in " + names + "; do dpkg -s $package >/dev/null 2>&1 || echo $package; done)"
-        install = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes $missing"
-        lines += [f"missing={missing}", f'[ -z "$missing" ] || {{ {install}; }}']
-    return [*lines, *first.commands]
-
-
-# -- control groups ----------------------------------------------------------------------------------------------------
-
-
-def _roots() -> list[Path]:
-    if (CGROUPS / "cgroup.controllers").exists():
-        return [CGROUPS]
-    return [CGROUPS / name for name in HIERARCHIES if (CGROUPS / name).is_dir()]
-
-
-def _enter_cgroups(name: str) -> Iterator[str]:
-    for root in _roots():
-        yield f"mkdir -p {root / name}; echo $$ >{root / name}/cgroup.procs"
-
-
-def _remove_cgroups(name: str) -> None:
-    for root in _roots():
-        for folder, _, _ in os.walk(root / name, topdown=False):
-            with contextlib.suppress(OSError):
-                Path(folder).rmdir()
+def _keygen(*arguments: str) -> str:
+    return subprocess.run(["ssh-keygen", *arguments], capture_output=True, text=True, check=True).stdout
