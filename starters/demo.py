@@ -26,7 +26,7 @@ from starters.sample import SampleRepository
 
 ENVIRONMENT = "prod"
 TRAFFIC = Traffic(rate=200, sockets=50, jobs=2)
-SHORT = {"drain": "5s", "soak": "5s"}
+SHORT = {"drain": "5s", "soak": "5s", "healthy_within": "10s"}
 """Deadlines of the demo: long enough to see, short enough to watch."""
 _TIMEOUT = 10.0
 

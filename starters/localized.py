@@ -12,11 +12,15 @@ HERE = "127.0.0.1/32"
 """Where a command on this computer comes from, as the bastion sees it."""
 KEY = "rehearsal"
 """Name of the SSH key of the rehearsal's worker."""
+SQS_ENDPOINT = "${sqs.endpoint}"
+"""In the env file: what an API of queues is reached by."""
 _BLOCK = ipaddress.IPv4Network("127.32.0.0/11")
 """Where the private networks of rehearsals are: far from 127.0.0.1, and from the public addresses."""
 
 
-def localized(data: dict[str, Any], *, folder: Path, public_key: str, repository: str) -> dict[str, Any]:
+def localized(
+    data: dict[str, Any], *, folder: Path, public_key: str, repository: str, sqs_endpoint: str
+) -> dict[str, Any]:
     """The file for a rehearsal. What only production has (people's secrets, its project) is stood in for.
 
     Args:
@@ -24,6 +28,7 @@ def localized(data: dict[str, Any], *, folder: Path, public_key: str, repository
         folder: of the rehearsal; its private network follows from it, so that two do not meet.
         public_key: that of the rehearsal's worker.
         repository: where nodes fetch releases.
+        sqs_endpoint: where the local Scaleway's SQS answers; the API names Scaleway's own.
     """
     local = copy.deepcopy(data)
     local.pop("project_id", None)
@@ -37,7 +42,9 @@ def localized(data: dict[str, Any], *, folder: Path, public_key: str, repository
     local["ssh_keys"] = {**(local.get("ssh_keys") or {}), KEY: public_key.strip()}
     local["secrets"] = {name: _made_up(settings) for name, settings in (local.get("secrets") or {}).items()}
     if "app" in local:
-        local["app"] = {**local["app"], "repository": repository}
+        local["app"]["repository"] = repository
+        values = (local["app"].get("env_file") or {}).get("values") or {}
+        values.update({name: str(value).replace(SQS_ENDPOINT, sqs_endpoint) for name, value in values.items()})
     return local
 
 

@@ -249,6 +249,7 @@ class Rehearsal:
             folder=self.folder,
             public_key=public_key,
             repository=f"git://{HOST}:{self._port}/{REPOSITORY}",
+            sqs_endpoint=self.endpoints.sqs_url,
         )
         for section, changes in self._changes.items():
             data[section] = {**data[section], **changes}

@@ -270,7 +270,8 @@ class Releasing:
         if record:
             self._tell(record)
         if failure:
-            raise failure
+            # The record has told the rest: the end of what a node printed, say.
+            raise type(failure)(failure.message.splitlines()[0]) if record and record.reason else failure
         return Exit.DONE
 
     def _tell(self, record: ReleaseRecord) -> None:

@@ -13,14 +13,17 @@ from starters.localized import KEY, localized
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMGNLLS+fff+KI2famqoCS4BgHPhndTisOgqjpq9CNPm rehearsal"
 
 
+LOCAL: dict[str, Any] = {
+    "folder": Path("/a"),
+    "public_key": PUBLIC,
+    "repository": "git://127.0.0.1:9418/a.git",
+    "sqs_endpoint": "http://127.0.0.1:8092",
+}
+
+
 def of_prod(folder: str = "/a") -> dict[str, Any]:
     """The file of production, for a rehearsal in that folder."""
-    return localized(
-        read("prod", Path("environments")),
-        folder=Path(folder),
-        public_key=PUBLIC,
-        repository="git://127.0.0.1:9418/a.git",
-    )
+    return localized(read("prod", Path("environments")), **{**LOCAL, "folder": Path(folder)})
 
 
 def test_prod() -> None:
@@ -35,13 +38,15 @@ def test_prod() -> None:
     assert not any(secret.external or secret.env for secret in environment.secrets.values())
     assert environment.app
     assert environment.app.repository == "git://127.0.0.1:9418/a.git"
+    assert environment.app.env_file
+    assert environment.app.env_file.values["SQS_ENDPOINT"] == "http://127.0.0.1:8092"
 
 
 def test_the_original_is_left_alone() -> None:
     """The file that was read stays what it was."""
     data = read("prod", Path("environments"))
     before = str(data)
-    localized(data, folder=Path("/a"), public_key=PUBLIC, repository="git://127.0.0.1/a.git")
+    localized(data, **LOCAL)
 
     assert str(data) == before
 
