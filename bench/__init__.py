@@ -1,9 +1,9 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
-from bench import crash_sweep, critical_path, faithful, fault_sweep, machines, noop, scale, secrets_search
+from bench import crash_sweep, critical_path, faithful, fault_sweep, machines, noop, releases, scale, secrets_search
 
 BENCHES = {
     bench.NAME: bench
-    for bench in (faithful, noop, critical_path, fault_sweep, crash_sweep, secrets_search, scale, machines)
+    for bench in (faithful, noop, critical_path, fault_sweep, crash_sweep, secrets_search, scale, machines, releases)
 }
 """Every measurement, by name."""
