@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from emulator.real.machines.follower import Machines
+from emulator.real.machines.rootfs import LOCKED, SAMPLE
 from tests.emulator.conftest import Api
 from tests.emulator.real.local import eventually, ok, private_network, real_emulator, shown
 
@@ -238,6 +240,20 @@ def test_a_script_runs_once(api: Api, login: Login) -> None:
     eventually(lambda: shown(api, "machines")[server_id]["boots"] == 2, "the second boot")
     until(api, server_id, "up")
     assert len(login.says(address, "cloud-init status --wait >/dev/null; cat /root/ran").splitlines()) == 1
+
+
+def test_the_sample_is_installed_without_a_network(api: Api, login: Login) -> None:
+    """By a user of its own: the image holds what the lock file names."""
+    network, _ = private_network(api)
+    address = until(api, server(api, "node-01", network, "#cloud-config\nusers: [lssm]\n"), "up")["address"]
+    for name in LOCKED:
+        content = base64.b64encode((SAMPLE / name).read_bytes()).decode()
+        login.says(address, f"install -d -o lssm /srv/app && base64 -d <<<{content} >/srv/app/{name}")
+
+    variables = "BUN_INSTALL_CACHE_DIR,NPM_CONFIG_REGISTRY"
+    install = f"cd /srv/app && unshare --net sudo -u lssm --preserve-env={variables} bun install --frozen-lockfile"
+    done = login.run(address, f"{install} --production && ls node_modules/elysia/package.json")
+    assert done.returncode == 0, done.stderr
 
 
 def test_neighbours_are_known_by_name(api: Api, login: Login) -> None:
