@@ -85,6 +85,8 @@ def test_pending_migrations(lines: list[str], pending: tuple[str, ...], irrevers
         ([ONE, TWO], ["one"], [], 1, [TWO]),
         ([ONE, TWO], [], ["three"], 1, [ONE, TWO, THREE]),
         ([ONE, TWO], [], ["one"], 1, [ONE, TWO]),
+        ([TWO], [], ["one"], 1, [ONE, TWO]),
+        (["10.9.9.9", TWO], [], ["one"], 1, ["10.9.9.9", ONE, TWO]),
         ([ONE, TWO], ["three"], [], 2, [ONE, TWO]),
         ([ONE, TWO], ["one"], ["three"], 2, [TWO, THREE]),
         ([ONE, TWO], ["gone"], [], 2, [ONE, TWO]),
