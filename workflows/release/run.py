@@ -247,8 +247,10 @@ class ReleaseRun:
     # -- parts -------------------------------------------------------------------------------------------------
 
     async def _mark_bad(self, plan: ReleasePlan, reason: str) -> None:
+        # What a command printed besides is in the record.
+        first = reason.splitlines()[0]
         await self._on_every_node(
-            lambda node: MarkInput(site=self._site, node=node, commit=plan.commit, mark="bad", reason=reason[:300])
+            lambda node: MarkInput(site=self._site, node=node, commit=plan.commit, mark="bad", reason=first)
         )
 
     async def _on_every_node(self, mark: Callable[[str], MarkInput]) -> None:
