@@ -1,9 +1,31 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
-from bench import crash_sweep, critical_path, faithful, fault_sweep, machines, noop, releases, scale, secrets_search
+from bench import (
+    broken_releases,
+    crash_sweep,
+    critical_path,
+    faithful,
+    fault_sweep,
+    machines,
+    noop,
+    releases,
+    scale,
+    secrets_search,
+)
 
 BENCHES = {
     bench.NAME: bench
-    for bench in (faithful, noop, critical_path, fault_sweep, crash_sweep, secrets_search, scale, machines, releases)
+    for bench in (
+        faithful,
+        noop,
+        critical_path,
+        fault_sweep,
+        crash_sweep,
+        secrets_search,
+        scale,
+        machines,
+        releases,
+        broken_releases,
+    )
 }
 """Every measurement, by name."""
