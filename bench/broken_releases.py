@@ -265,9 +265,9 @@ BESIDES: Mapping[str, Callable[[Report, Measured, str], str]] = {
 def _judge(report: Report, site: Measured, way: Way, ended: Ended, seen: Seen) -> None:
     record = _newest(site)
     code = Exit.OPERATOR if way.answer else RELEASED if way.result == "released" else FAILED
-    says = f"{record.result}: {record.reason}\n{ended.told[-1500:]}"
+    says = f"{record.result}: {record.reason}"
     report.require(record.commit == ended.commit, f"{way.name}: the newest record is of another deploy")
-    report.require(ended.code == code, f"{way.name}: ended with {ended.code}, not {code}: {says}")
+    report.require(ended.code == code, f"{way.name}: ended with {ended.code}, not {code}: {ended.told[-1500:]}")
     report.require(record.result == way.result, f"{way.name}: {says}")
     touched = tuple(node.node for node in record.nodes)
     report.require(touched == way.touched, f"{way.name}: {', '.join(touched) or 'no node'} was touched: {says}")

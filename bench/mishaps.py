@@ -27,14 +27,16 @@ BOOT = 60.0
 FILL = """
 kept=/srv/lssm small=/mnt/small
 mkdir -p $small
-mount -t tmpfs -o size=$(($(du -sk $kept | cut -f1) + 700000))k tmpfs $small
+mount -t tmpfs -o size=$(($(du -sk $kept | cut -f1) + 500000))k tmpfs $small
 cp -a $kept/. $small
 mount --bind $small $kept
+touch /run/struck
 systemd-run --quiet --collect --unit=fill sh -c '
-    until ls -d /srv/lssm/releases/*.new; do sleep 0.02; done
-    cat /dev/zero >/srv/lssm/filled'
+    until [ /srv/lssm/repository.git/FETCH_HEAD -nt /run/struck ]; do sleep 0.01; done
+    fallocate -l 480M /srv/lssm/filled
+    cat /dev/zero >>/srv/lssm/filled'
 """
-"""A small disk, with room enough for the look before a release, that is full once the release arrives."""
+"""A small disk, with room enough for the look before a release, that is full once the release is fetched."""
 EMPTY = "systemctl stop fill 2>/dev/null || true; umount -l /srv/lssm /mnt/small"
 DEAF = "systemctl stop ssh; pkill -KILL -x sshd || true"
 """No new connection, and none of the old ones. The machine sees its own processes only."""
