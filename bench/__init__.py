@@ -8,6 +8,7 @@ from bench import (
     fault_sweep,
     machines,
     noop,
+    release_kills,
     releases,
     scale,
     secrets_search,
@@ -26,6 +27,7 @@ BENCHES = {
         machines,
         releases,
         broken_releases,
+        release_kills,
     )
 }
 """Every measurement, by name."""

@@ -103,7 +103,7 @@ async def _crash(stack: Stack, request: PlanInput, after: int) -> Crash:
     os.kill(old, signal.SIGKILL)
     while stack.dev.worker.returncode is None:
         await asyncio.sleep(_LOOK_EVERY)
-    in_flight = await _in_flight(run)
+    under_way = await in_flight(run)
     seen = stack.emulator.requests()["total"]
     restarted = time.monotonic()
     stack.dev.worker.start()
@@ -112,14 +112,14 @@ async def _crash(stack: Stack, request: PlanInput, after: int) -> Crash:
         elapsed = time.monotonic() - restarted
         if first_work is None and stack.emulator.requests()["total"] > seen:
             first_work = elapsed
-        if resumed is None and await _all_taken_up(run, in_flight):
+        if resumed is None and await all_taken_up(run, under_way):
             resumed = elapsed
         if elapsed > 4 * RESUMED_WITHIN or not await _is_running(run):
             break
         await asyncio.sleep(_LOOK_EVERY)
     elapsed = time.monotonic() - restarted
     outcome = await stack.finish(run, started)
-    return Crash(seen, len(in_flight), first_work or elapsed, resumed or elapsed, outcome)
+    return Crash(seen, len(under_way), first_work or elapsed, resumed or elapsed, outcome)
 
 
 async def _troubles(stack: Stack, request: PlanInput, wanted: State, crash: Crash) -> list[str]:
@@ -153,7 +153,7 @@ async def _is_running(run: Run[ChangeOutput]) -> bool:
     return description.close_time is None
 
 
-async def _in_flight(run: Run[ChangeOutput]) -> dict[str, str]:
+async def in_flight(run: Run[Any]) -> dict[str, str]:
     """Attempts that Temporal believes to be under way: activity and the worker that has it.
 
     The workflow's own task is one too.
@@ -169,12 +169,12 @@ async def _in_flight(run: Run[ChangeOutput]) -> dict[str, str]:
     return found
 
 
-async def _all_taken_up(run: Run[ChangeOutput], in_flight: dict[str, str]) -> bool:
+async def all_taken_up(run: Run[Any], under_way: dict[str, str]) -> bool:
     """Whether each of these is over, or in other hands."""
     raw = (await run.handle.describe()).raw_description
     pending = {activity.activity_id for activity in raw.pending_activities}
-    now = await _in_flight(run)
-    for activity, worker in in_flight.items():
+    now = await in_flight(run)
+    for activity, worker in under_way.items():
         if now.get(activity) == worker or (activity in pending and activity not in now):
             return False
     return True

@@ -168,7 +168,6 @@ class Demo:
         self._console.print("Look around; Ctrl-C goes on.")
         try:
             while True:
-                self._rehearsal.dev.check()
                 time.sleep(0.5)
         except KeyboardInterrupt:
             self._console.print()

@@ -26,6 +26,7 @@ from probe.report import Report
 from starters.child import HOST, Child, StartError, free_port
 from starters.dev import Dev
 from starters.dev_state import DevEndpoints
+from starters.kept import Kept
 from starters.localized import localized
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +110,7 @@ class Rehearsal:
         self._git: Child | None = None
         self._port = 0
         self.dev = Dev(folder / "state", port=0, temporal_port=0, ui_port=0, latency=latency, real=True, say=say)
+        self._kept = Kept(self.dev)
 
     @property
     def endpoints(self) -> DevEndpoints:
@@ -130,7 +132,7 @@ class Rehearsal:
         self._copy_repository()
         self._serve_repository()
         try:
-            self.dev.start()
+            self._kept.start()
         except BaseException:
             self._stop_serving()
             raise
@@ -140,8 +142,10 @@ class Rehearsal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.dev.stop()
-        self._stop_serving()
+        try:
+            self._kept.stop()
+        finally:
+            self._stop_serving()
 
     # -- the environment ---------------------------------------------------------------------------------------
 
