@@ -101,7 +101,7 @@ class OnNode:
                 warm_up=app.warm_up or "",
                 limit=BUILD_SECONDS,
             ).tail
-        except CommandFailed as error:
+        except (CommandFailed, Unavailable) as error:
             if self.look().free_disk > NO_DISK:
                 raise
             raise FailedState(

@@ -22,7 +22,7 @@ from activities.release.on_node import OnNode
 from activities.release.releases import Releases
 from activities.ssh.script import Script
 from blueprint.environment.app import App
-from blueprint.errors import CommandFailed, Gone, NotReady, Refused, Retryable, Unhealthy, UnknownRef
+from blueprint.errors import CommandFailed, FailedState, Gone, NotReady, Refused, Retryable, Unhealthy, UnknownRef
 from blueprint.release.contract import MarkInput, NodeInput, Site, SwitchOutput, WatchInput
 from blueprint.release.facts import NodeFacts
 from emulator.real.machines.follower import Machines
@@ -309,6 +309,30 @@ def test_a_release_that_cannot_be_built(fleet: Fleet) -> None:
     with pytest.raises(CommandFailed, match="not prepared"):
         fleet.step(fleet.releases.switch, fleet.input(commit))
     assert fleet.look().current == runs
+
+
+def test_a_disk_that_is_full_is_not_the_release_s_fault(fleet: Fleet) -> None:
+    """Neither of the one that cannot be fetched for want of space, nor of the one that cannot be built."""
+    fleet.deploy(fleet.repository.commit())
+    fleet.on_node(
+        """
+        mkdir -p /mnt/small
+        mount -t tmpfs -o size=20M tmpfs /mnt/small
+        cp -a /srv/tiny/. /mnt/small
+        mount --bind /mnt/small /srv/tiny
+        cat /dev/zero >/srv/tiny/filled 2>/dev/null || true"""
+    )
+    try:
+        commit = fleet.repository.commit()
+        with pytest.raises(FailedState, match="disk is full"):
+            fleet.step(fleet.releases.prepare, fleet.input(commit))
+        fleet.on_node("truncate -s -1M /srv/tiny/filled")
+        commit = fleet.repository.commit(install="cat /dev/zero >more")
+        with pytest.raises(FailedState, match="No space left"):
+            fleet.step(fleet.releases.prepare, fleet.input(commit))
+    finally:
+        fleet.on_node("umount /srv/tiny /mnt/small")
+    fleet.deploy(fleet.repository.commit())
 
 
 def test_releases_that_are_not_well(fleet: Fleet) -> None:
