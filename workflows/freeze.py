@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from blueprint.release.facts import FreezeFacts
 from workflows.messages import FreezeInput
 
 
@@ -18,8 +19,8 @@ class Freeze:
     """Waits until it is lifted (cancelled), or until its time is over."""
 
     @workflow.run
-    async def run(self, input: FreezeInput) -> None:
-        """Wait."""
+    async def run(self, input: FreezeInput) -> FreezeFacts:
+        """Wait. Returns what it was, if nobody lifted it."""
         freeze = input.freeze
         workflow.set_current_details(f"Frozen by {freeze.by}: {freeze.reason}. Cancel this run to lift the freeze.")
         if freeze.until is None:
@@ -28,3 +29,4 @@ class Freeze:
             await workflow.sleep(
                 timedelta(seconds=max(freeze.until - workflow.time(), 0)), summary="until the freeze ends by itself"
             )
+        return freeze

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.real.machines.rootfs import Rootfs
 from tests.emulator.conftest import Api, running
 
 BACKEND = Path(__file__).parents[2] / "sample" / "backend"
@@ -83,22 +84,37 @@ class Program:
 
 
 @pytest.fixture(scope="session")
-def bun() -> str:
-    """The program, found on the path or in the folder that BUN names."""
-    found = shutil.which("bun", path=os.environ.get("BUN")) or shutil.which("bun")
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The root file system of the local Scaleway's machines, if one was made: it has Bun and what the sample needs."""
+    path = Rootfs(tmp_path_factory.mktemp("rootfs") / "log").path
+    return path if path.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def bun(rootfs: Path | None) -> str:
+    """The program: on the path, in the folder that BUN names, or in the machines' root file system."""
+    places = [os.environ.get("BUN"), None, str(rootfs / "usr/local/bin") if rootfs else ""]
+    found = next((path for place in places if (path := shutil.which("bun", path=place))), None)
     if not found:
-        pytest.skip("Bun is neither on the path nor in the folder that BUN names")
+        pytest.skip(
+            "Bun is neither on the path, nor in the folder that BUN names, nor was a machine started here before"
+        )
     return found
 
 
 @pytest.fixture(scope="session")
-def release(bun: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def release(bun: str, rootfs: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release as a node has it: the files, what they need, and REVISION."""
     folder = tmp_path_factory.mktemp("releases") / RELEASE
     shutil.copytree(BACKEND, folder, ignore=shutil.ignore_patterns("node_modules"))
     (folder / "REVISION").write_text(f"{RELEASE}\n")
+    cache = tmp_path_factory.mktemp("cache") / "bun"
+    if rootfs:
+        # A copy: machines may be running on the original.
+        shutil.copytree(rootfs / "var/cache/bun", cache, symlinks=True)
     install = [bun, "install", "--production", "--frozen-lockfile"]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
+    env = os.environ | {"BUN_INSTALL_CACHE_DIR": str(cache)}
+    done = subprocess.run(install, cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"bun install: {done.stderr[-300:]}")
     return folder

@@ -13,23 +13,16 @@ from tests.sample.restarts import Trial, measure
 
 
 @pytest.fixture
-def root() -> Path:
+def root(rootfs: Path | None) -> Path:
     """A root file system to boot."""
     if os.geteuid():
         pytest.skip("only root boots machines")
     for program in ("systemd-nspawn", "haproxy"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    named = os.environ.get("ROOTFS")
-    found = (
-        [Path(named)]
-        if named
-        else sorted(cache.glob("scaleway-infra/rootfs-*/"), key=lambda path: path.stat().st_mtime)
-    )
-    if not found or not (found[-1] / "usr/lib/systemd").is_dir():
-        pytest.skip("no root file system: set ROOTFS to that of a Debian 12 with systemd, or start a machine once")
-    return found[-1]
+    if rootfs is None:
+        pytest.skip("no root file system: one is made when a machine of the local Scaleway is first started")
+    return rootfs
 
 
 def test_a_restart_loses_nothing_nor_does_a_release_that_cannot_start(root: Path, bun: str) -> None:
