@@ -124,7 +124,7 @@ def measured(nodes: int, **app: Any) -> Iterator[Measured]:
         data = yaml.safe_load((ROOT / "environments" / f"{ENVIRONMENT}.yaml").read_text())
         data["nodes"]["core"]["count"] = nodes
         rehearsal = Rehearsal(
-            Path(folder), data, str(sample.folder), latency=0.02, changes={"app": DEADLINES | app}, say=_say
+            Path(folder), data, str(sample.folder), latency=0.02, changes={"app": DEADLINES | app}, say=say
         )
         with rehearsal:
             rehearsal.run("apply", ENVIRONMENT, "--yes", capture=True)
@@ -152,6 +152,7 @@ def declared(record: ReleaseRecord) -> float:
     return sum(node.seconds.get("drain", 0.0) + node.seconds.get("soak", 0.0) for node in record.nodes)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell what happens while it is measured, if somebody wants to know: with BENCH_TALKS set."""
     if os.environ.get("BENCH_TALKS"):
-        print(line)
+        print(line, flush=True)

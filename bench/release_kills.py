@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from bench.crash_sweep import RESUMED_WITHIN, all_taken_up, in_flight
 from bench.moments import Moment, Stretch, spread, stretches
-from bench.rehearsed import Measured, measured
+from bench.rehearsed import Measured, measured, say
 from bench.report import Report
 from blueprint.environment import parse
 from blueprint.release.record import ReleaseRecord, Result
@@ -83,8 +83,8 @@ async def measure(*, full: bool) -> Report:
         with site.rehearsal.load(TRAFFIC) as load:
             sweep = _Sweep(site, engine, report)
             await sweep.undisturbed()
-            await sweep.worker(WORKER_KILLS if full else FEW_WORKER_KILLS)
             await sweep.command_line(CLI_KILLS if full else FEW_CLI_KILLS)
+            await sweep.worker(WORKER_KILLS if full else FEW_WORKER_KILLS)
             await sweep.on_the_way_back(BACK_KILLS if full else FEW_BACK_KILLS)
             seen = await asyncio.to_thread(load.end)
     report.notes.append(f"{seen.requests.sent} requests, {seen.failed} failures of any kind; {seen.sockets.cut} cut")
@@ -213,6 +213,7 @@ class _Sweep:
         resumed = "-" if kill.resumed is None else f"{kill.resumed:.1f}"
         self._report.rows.append((kill.who, kill.moment, kill.under_way, resumed, took, result or "?", kill.again))
         what = f"{kill.who} killed at {kill.moment}"
+        say(f"{what}: {result}, {kill.again or kill.resumed}")
         self._report.require(not kill.trouble, f"{what}: {kill.trouble}")
         self._report.require(result in ends, f"{what}: ended as {result or 'nothing'}, not {' or '.join(ends)}")
         if kill.resumed is not None:
