@@ -15,7 +15,7 @@ from starters.rehearsal import Traffic
 NAME = "releases"
 SUMMARY = "deploys in a row under load, two nodes and one; 1 -> 2 -> 1 nodes under load: 0 failed requests"
 
-DEPLOYS, FEW = 20, 2
+DEPLOYS, FEW, MANY = 20, 2, 10
 LONGEST_SHARE = 3.0
 """Seconds that the p99.9 of a single node's requests stays under."""
 OWN_SECONDS = 10.0
@@ -46,6 +46,11 @@ async def measure(*, full: bool, rate: float = 500.0, sockets: int = 200, limits
         report.require(not limits or p999 < LONGEST_SHARE, f"p99.9 of one node is {p999:.2f} s")
         seen = _scaled(one, traffic)
         _row(report, "1 -> 2 -> 1 nodes", seen, [], 0.0)
+    if full:
+        with measured(MANY) as many:
+            deployed = [many.deploy()]
+            _row(report, f"1 deploy, {MANY} nodes, no load", None, deployed, _own(deployed))
+            report.notes.append(_explained(deployed[0]))
     report.notes.append("own: time of a deploy without drains, soaks and building, median")
     return report
 
@@ -76,7 +81,23 @@ def _own(deployed: list[Deployed]) -> float:
     return statistics.median(own) if own else 0.0
 
 
-def _row(report: Report, what: str, seen: Seen, deployed: list[Deployed], own: float) -> None:
+def _explained(item: Deployed) -> str:
+    """Where the time of a deploy to many nodes went."""
+    if item.record is None:
+        return "no record"
+    rolled = sum((node.ended or node.began) - node.began for node in item.record.nodes)
+    total = item.record.ended - item.record.started
+    rest = total - item.record.preparing - rolled
+    parts = f"{item.record.preparing:.1f} preparing side by side + {rolled:.1f} rolling + {rest:.1f}"
+    return f"{MANY} nodes: {total:.1f} s = {parts}"
+
+
+def _row(report: Report, what: str, seen: Seen | None, deployed: list[Deployed], own: float) -> None:
+    for item in deployed:
+        report.require(item.code == RELEASED, f"{what}: a deploy ended with {item.code}: {item.told}")
+    if seen is None:
+        report.rows.append((what, "", "", "", "", "", "", "", own))
+        return
     slowest = max((kind.latency.p999 for kind in seen.kinds.values()), default=0.0)
     jobs = seen.jobs
     report.rows.append(
@@ -96,5 +117,3 @@ def _row(report: Report, what: str, seen: Seen, deployed: list[Deployed], own: f
         report.require(False, f"{what}: {number} x {failure}")
     for example in seen.examples[:5]:
         report.notes.append(f"{what}: {example}")
-    for item in deployed:
-        report.require(item.code == RELEASED, f"{what}: a deploy ended with {item.code}: {item.told}")

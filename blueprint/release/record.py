@@ -82,6 +82,10 @@ class ReleaseRecord(Model):
     """Those of them without a way back."""
     backup_point: str = ""
     """What to restore if they went wrong."""
+    connections_before: int = 0
+    """Connections that the nodes had before the roll, WebSockets among them."""
+    connections_after: int = 0
+    """The same after it."""
     queues_before: dict[str, int] = {}
     """Messages waiting or in hand before the roll, by queue."""
     queues_after: dict[str, int] = {}

@@ -11,10 +11,12 @@ from blueprint.plan import Plan
 from starters.cli.exits import Exit
 from starters.cli.session import Session, environment_argument, pass_session
 from starters.cli.watch import patiently
+from starters.releases import records
 from starters.render.graph import by_plan, mermaid
 from starters.render.plan_json import plan_json
 from starters.render.plan_markdown import plan_markdown
 from starters.render.plan_text import plan_text
+from starters.render.release_text import release_record_text
 from starters.render.status_table import status_json, status_table
 
 adopt_option = click.option(
@@ -134,6 +136,8 @@ def status(session: Session, environment: str) -> None:
             session.print_json(status_json(found))
             return
         session.console.print(status_table(found, session.console.width))
+        for record in await records(engine, loaded.target, most=1):
+            session.console.print(release_record_text(record))
         if running := await engine.current(loaded.target):
             session.console.print(f"\nA change is running: {running.link}")
 

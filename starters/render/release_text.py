@@ -60,7 +60,8 @@ def release_record_text(record: ReleaseRecord) -> RenderableType:
 
 def facts_of(record: ReleaseRecord) -> Iterator[str]:
     """What else is to be said of a release, a line each."""
-    yield f"connections closed at the drain deadline: {record.closed}"
+    counted = f"{record.connections_before} before, {record.connections_after} after"
+    yield f"connections: {counted}; {record.closed} closed at the drain deadline"
     if record.probe:
         yield (
             f"probe: {record.probe.requests} requests, {record.probe.failed} failed, "

@@ -305,14 +305,15 @@ class FleetHouse:
 
 
 @contextmanager
-def fleet_house(home: Any, fleet: Fleet) -> Iterator[FleetHouse]:
+def fleet_house(home: Any, fleet: Fleet, queue: str = "") -> Iterator[FleetHouse]:
     """A worker that has a fleet in place of real nodes, beside the house's own worker.
 
     Args:
         home: a `House`, for its loop and its connection.
         fleet: the nodes.
+        queue: where its worker listens; a queue of its own if empty.
     """
-    queue = f"fleet-{uuid.uuid4().hex[:8]}"
+    queue = queue or f"fleet-{uuid.uuid4().hex[:8]}"
 
     async def begin() -> tuple[Worker, asyncio.Future[None], Engine]:
         client = await Client.connect(home.address, plugins=[EnginePlugin()])

@@ -173,7 +173,8 @@ class ReleaseRun:
         soak = self._site.app.soak if plan.action == "deploy" else 0.0
         roll = Roll(self._site, plan, members, self.timeline, self.parking, soak)
         self.timeline.expect(roll.steps())
-        self._note(queues_before=await self._queues())
+        before = sum(node.connections for node in facts.nodes)
+        self._note(connections_before=before, queues_before=await self._queues())
         probe = self._begin_probe()
         trouble: ReleaseFailed | RolledBack | None = None
         try:
@@ -242,7 +243,7 @@ class ReleaseRun:
             *(begin(contract.PRUNE, request, f"{request.node}: remove old releases") for request in requests),
             return_exceptions=True,
         )
-        self._note(queues_after=await self._queues())
+        self._note(connections_after=await self._connections(), queues_after=await self._queues())
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -270,6 +271,14 @@ class ReleaseRun:
         except ActivityError:
             return {}
         return {queue: found.waiting[queue] + found.in_flight.get(queue, 0) for queue in found.waiting}
+
+    async def _connections(self) -> int:
+        """Connections of all nodes; 0 if they cannot be counted: a release does not depend on it."""
+        try:
+            facts = await begin(contract.FACTS, FactsInput(site=self._site), "count the nodes' connections")
+        except ActivityError:
+            return 0
+        return sum(node.connections for node in facts.nodes)
 
     def _begin_probe(self) -> ActivityHandle[ProbeRecord] | None:
         """From now on ask as a user would, if there is an address to ask."""
