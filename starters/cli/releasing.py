@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from blueprint.contract import Target
 from blueprint.errors import EngineError, ReleaseRefused
 from blueprint.release.contract import Site
 from blueprint.release.decision import ReleasePlan, plan_rollback, short
@@ -186,15 +187,27 @@ def _site(loaded: Loaded) -> Site:
 
 
 async def _started_or_joined(session: Session, engine: Engine, release: ReleaseInput) -> Run[ReleaseRecord]:
-    """The deploy of this commit: a new run, or the one that is under way already."""
+    """The deploy of this commit: a new run, or the one that somebody started a moment ago."""
     try:
-        run = await engine.deploy(release)
-    except AnotherChangeRuns as error:
-        running = await engine.current(release.site.target)
-        if error.running.commit != release.ref or running is None:
-            raise
-        session.stderr.print(f"Joined: this very deploy was started by {error.running.started_by}.")
-        return running
+        return await engine.deploy(release)
+    except AnotherChangeRuns:
+        if run := await _joined(session, engine, release.site.target, release.ref):
+            return run
+        raise
+
+
+async def _joined(session: Session, engine: Engine, target: Target, commit: str) -> Run[ReleaseRecord] | None:
+    """The deploy of this commit that is under way already, or None if nothing is.
+
+    Raises:
+        AnotherChangeRuns: something else is.
+    """
+    run, running = await engine.current(target), await engine.running(target)
+    if run is None or running is None:
+        return None
+    if not commit or running.commit != commit:
+        raise AnotherChangeRuns(running)
+    session.stderr.print(f"Joined: this very deploy was started by {running.started_by}.")
     return run
 
 
@@ -237,25 +250,30 @@ class Releasing:
             await wait_for_turn(session, engine, target)
         look = await patiently(session, engine, engine.releases(request), f"looking at the nodes of {target.env}")
         plan = plan_of(look)
-        ends = self._dry_run or not plan.batches
+        ends = self._dry_run or not (plan.batches or plan.refusals)
+        # Before the refusals: in the middle of a deploy nodes look as if they stood in the way of the next one.
+        if not ends and (run := await _joined(session, engine, target, plan.commit if plan.action == "deploy" else "")):
+            return await self._started(run)
         if not session.is_json:
             session.console.print(release_plan_text(plan, request.site.app))
-        elif self._dry_run or not (plan.batches or plan.refusals):
+        elif ends:
             session.print_json(plan.model_dump(mode="json"))
-        if plan.refusals and not self._dry_run:
+        if ends:
+            return Exit.DONE
+        if plan.refusals:
             raise ReleaseRefused(
                 "; ".join(refusal.text for refusal in plan.refusals),
                 subject=short(plan.commit),
                 remedy="; ".join(dict.fromkeys(refusal.remedy for refusal in plan.refusals)),
             )
-        if ends:
-            return Exit.DONE
         if not self._approval.given and not self._approval.ask():
             session.stderr.print("Nothing was changed.")
             return Exit.FAILED
         # From here on it is this commit, whatever becomes of the branch.
-        run = await begin(session, engine, request.model_copy(update={"ref": plan.commit}))
-        session.stderr.print(f"Started: {run.link}", soft_wrap=True)
+        return await self._started(await begin(session, engine, request.model_copy(update={"ref": plan.commit})))
+
+    async def _started(self, run: Run[ReleaseRecord]) -> int:
+        self._session.stderr.print(f"Started: {run.link}", soft_wrap=True)
         return Exit.DONE if self._detach else await self._follow(run)
 
     async def _follow(self, run: Run[ReleaseRecord]) -> int:
