@@ -39,6 +39,8 @@ SOAK = "6s"
 """Longer than the release that dies in its soak lives."""
 TELLS = 300.0
 """Seconds until a deploy has come to a step."""
+LATE = 1.0
+"""Seconds by which a probe that is late spoils what it says about pauses."""
 ENDS = 900.0
 """Seconds until a deploy has ended or asks."""
 
@@ -290,6 +292,8 @@ def _row(report: Report, what: str, how: tuple[int, str, float], seen: Seen, sta
     told = ", ".join(f"{number} x {failure}" for failure, number in seen.failures.items())
     report.require(seen.failed <= stake, f"{what}: {told}; {stake} connections were at stake")
     report.notes.extend(f"{what}: {example}" for example in seen.examples[:3])
+    if seen.probe.lag_max > LATE:
+        report.notes.append(f"{what}: the probe itself was up to {seen.probe.lag_max:.1f} s late: the machine is busy")
 
 
 def _settled(report: Report, site: Measured, what: str, good: str) -> None:
