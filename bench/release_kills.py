@@ -24,7 +24,7 @@ from blueprint.environment import parse
 from blueprint.release.record import ReleaseRecord, Result
 from starters.engine import Engine, Run, target_of
 from starters.rehearsal import Traffic
-from starters.releases import record_of
+from starters.releases import record_of, records
 from workflows.plugin import EnginePlugin
 
 NAME = "release-kills"
@@ -55,7 +55,7 @@ class Kill:
         under_way: attempts that Temporal believed to be under way.
         resumed: seconds from the kill until all of them had been taken up; None if it was not the worker.
         commit: what was deployed.
-        record: how the run ended; None if there was nothing left to do.
+        record: how the run ended; None if there was none.
         trouble: what is not as it has to be with the run; empty if all is well.
         again: what the second command did, if the first one was killed.
     """
@@ -162,12 +162,15 @@ class _Sweep:
             run = await self._engine.current(self._target)
             under_way = len(await in_flight(run)) if run else 0
             again = await asyncio.to_thread(self._site.deploy_commit, commit)
-            joined = "joined" if "Joined:" in again.told else "started anew" if again.record else "there already"
             trouble = f"the second command ended with {again.code}: {again.told[-TOLD:]}" if again.code else ""
             if left := await self._engine.current(self._target):
                 trouble += await _ended(left)
-            record = again.record or (await record_of(run) if run else None)
-            kill = Kill("CLI", f"{moment:.1f} s", under_way, None, commit, record, trouble, joined)
+            newest = await records(self._engine, self._target, most=1)
+            record = next((record for record in newest if record.commit == commit), None)
+            how = "failed" if again.code else "found it done"
+            if again.record:
+                how = "joined" if run else "started it"
+            kill = Kill("CLI", f"{moment:.1f} s", under_way, None, commit, record, trouble, how)
             await self._judge(kill, ("released",))
 
     # -- one kill ----------------------------------------------------------------------------------------------
@@ -213,7 +216,7 @@ class _Sweep:
         resumed = "-" if kill.resumed is None else f"{kill.resumed:.1f}"
         self._report.rows.append((kill.who, kill.moment, kill.under_way, resumed, took, result or "?", kill.again))
         what = f"{kill.who} killed at {kill.moment}"
-        say(f"{what}: {result}, {kill.again or kill.resumed}")
+        say(f"{what}: {result}, {kill.again or resumed} {kill.trouble}")
         self._report.require(not kill.trouble, f"{what}: {kill.trouble}")
         self._report.require(result in ends, f"{what}: ended as {result or 'nothing'}, not {' or '.join(ends)}")
         if kill.resumed is not None:
