@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import ValidationError
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from activities.temporal_client import TemporalBridge
@@ -17,7 +18,8 @@ _MOST = 50
 def last_released(temporal: TemporalBridge, environment: str) -> ReleaseRecord | None:
     """The newest deploy or rollback that ended well; None without one, or if the environment was destroyed since.
 
-    A release needs the database that it was made for: an environment that is made anew begins without one.
+    A release needs the database that it was made for: an environment that is made anew begins without one. A destroy
+    that failed or was cancelled has not come to the end, so what was released still is.
 
     Raises:
         Unavailable: Temporal does not answer.
@@ -28,7 +30,9 @@ def last_released(temporal: TemporalBridge, environment: str) -> ReleaseRecord |
     async def look() -> ReleaseRecord | None:
         async for run in temporal.client.list_workflows(query, limit=_MOST):
             if run.workflow_type == "Destroy":
-                return None
+                if run.status == WorkflowExecutionStatus.COMPLETED:
+                    return None
+                continue
             try:
                 record = ReleaseRecord.model_validate(await run.memo_value(RECORD, None))
             except ValidationError:

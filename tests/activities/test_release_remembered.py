@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
-from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio import workflow
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.release.remembered import last_released
 from activities.temporal_client import TemporalBridge
-from blueprint.release.record import RECORD, Origin, ReleaseRecord, Result
+from blueprint.release.record import RECORD, ReleaseRecord, Result
 from tests.emulator.real.local import eventually
 from workflows.identity import ENVIRONMENT, OPERATION
 
 
-def run(bridge: TemporalBridge, environment: str, operation: str, commit: str, result: Result) -> None:
-    """A run that Temporal remembers. Nobody carries it out: what it leaves is what is looked at."""
-    record = ReleaseRecord(
-        environment=environment, action="deploy", commit=commit, origin=Origin(by="t"), result=result, ended=1.0
-    )
-    attributes = [SearchAttributePair(ENVIRONMENT, environment), SearchAttributePair(OPERATION, operation)]
-    bridge.run(
-        bridge.client.start_workflow(
-            operation.capitalize(),
-            id=f"remembered/{uuid.uuid4()}",
-            task_queue="nobody",
-            memo={RECORD: record.model_dump(mode="json")} if operation != "destroy" else None,
-            search_attributes=TypedSearchAttributes(attributes),
-        )
-    )
+@workflow.defn(dynamic=True)
+class Ended:
+    """Any run, at its end: what it leaves is what is looked at."""
+
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> None:
+        """End well, or not."""
+        if not workflow.payload_converter().from_payload(args[0].payload, bool):
+            raise ApplicationError("made to fail")
+
+
+async def remember(
+    bridge: TemporalBridge, environment: str, runs: Sequence[tuple[str, str, Result | Literal["destroyed"]]]
+) -> None:
+    """Runs that Temporal remembers, one after the other as an environment's turn makes them."""
+    queue = f"remembered-{uuid.uuid4()}"
+    async with Worker(bridge.client, task_queue=queue, workflows=[Ended], workflow_runner=UnsandboxedWorkflowRunner()):
+        for operation, commit, result in runs:
+            attributes = [SearchAttributePair(ENVIRONMENT, environment), SearchAttributePair(OPERATION, operation)]
+            memo = {} if operation == "destroy" else {RECORD: _record(environment, commit, result)}
+            handle = await bridge.client.start_workflow(
+                operation.capitalize(),
+                result in ("released", "destroyed"),
+                id=f"remembered/{uuid.uuid4()}",
+                task_queue="nobody" if result == "running" else queue,
+                memo=memo,
+                search_attributes=TypedSearchAttributes(attributes),
+            )
+            if result != "running":
+                with contextlib.suppress(WorkflowFailureError):
+                    await handle.result()
+
+
+def _record(environment: str, commit: str, result: str) -> dict[str, Any]:
+    record = {"environment": environment, "action": "deploy", "commit": commit, "origin": {"by": "t"}}
+    return ReleaseRecord.model_validate(record | {"result": result, "ended": 1.0}).model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -40,20 +68,30 @@ def run(bridge: TemporalBridge, environment: str, operation: str, commit: str, r
         ([("deploy", "a", "released"), ("deploy", "b", "rolled back"), ("deploy", "c", "running")], "a"),
         ([("deploy", "b", "released"), ("rollback", "a", "released")], "a"),
         ([("deploy", "a", "failed")], None),
-        ([("deploy", "a", "released"), ("destroy", "", "failed")], None),
-        ([("deploy", "a", "released"), ("destroy", "", "failed"), ("deploy", "b", "released")], "b"),
+        ([("deploy", "a", "released"), ("destroy", "", "destroyed")], None),
+        ([("deploy", "a", "released"), ("destroy", "", "failed")], "a"),
+        ([("deploy", "a", "released"), ("destroy", "", "destroyed"), ("deploy", "b", "released")], "b"),
+        ([("deploy", "a", "released"), ("destroy", "", "destroyed"), ("destroy", "", "failed")], None),
     ],
 )
-def test_the_last_release(bridge: TemporalBridge, runs: list[tuple[str, str, Result]], commit: str | None) -> None:
+def test_the_last_release(
+    bridge: TemporalBridge, runs: Sequence[tuple[str, str, Result | Literal["destroyed"]]], commit: str | None
+) -> None:
     """The newest that ended well, unless the environment was destroyed since."""
     environment = f"t-{uuid.uuid4().hex[:8]}"
-    for operation, released, result in runs:
-        run(bridge, environment, operation, released, result)
+    bridge.run(remember(bridge, environment, runs))
 
-    async def listed() -> int:
+    async def listed() -> list[WorkflowExecutionStatus | None]:
         query = f"Environment = '{environment}'"
-        return len([execution async for execution in bridge.client.list_workflows(query)])
+        return [execution.status async for execution in bridge.client.list_workflows(query)]
 
-    eventually(lambda: bridge.run(listed()) == len(runs), "all runs are listed")
+    open_runs = [result for _, _, result in runs].count("running")
+
+    def shown() -> bool:
+        """Temporal shows runs, and how they ended, a little later."""
+        found = bridge.run(listed())
+        return len(found) == len(runs) and found.count(WorkflowExecutionStatus.RUNNING) == open_runs
+
+    eventually(shown, "all runs are listed as they ended")
     found = last_released(bridge, environment)
     assert (found and found.commit) == commit
