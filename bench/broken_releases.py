@@ -123,7 +123,7 @@ async def measure(*, full: bool) -> Report:
                 good = do(report, site, good)
                 seconds = time.monotonic() - began
                 seen = load.end()
-            _row(report, name, (0, "as it must be", seconds), seen)
+            _row(report, name, ("", "", seconds), seen)
             _settled(report, site, name, good)
     return report
 
@@ -286,7 +286,7 @@ def _judge(report: Report, site: Measured, way: Way, ended: Ended, seen: Seen) -
         report.notes.append(f"{way.name}, {way.answer}: {asked}")
 
 
-def _row(report: Report, what: str, how: tuple[int, str, float], seen: Seen, stake: int = 0) -> None:
+def _row(report: Report, what: str, how: tuple[object, str, float], seen: Seen, stake: int = 0) -> None:
     sockets = seen.sockets
     report.rows.append(
         (what, *how, seen.requests.sent, seen.failed, stake, sockets.going_away, seen.longest_pause.seconds)

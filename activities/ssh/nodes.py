@@ -86,7 +86,10 @@ class Nodes:
         outcome = self._wait(self._connections.run(self.route(target, node), script, on_line))
         if outcome.status not in ok:
             said = outcome.tail or "\n".join(outcome.output[-5:]) or "it said nothing"
-            raise CommandFailed(f"{script.name} ended with exit code {outcome.status}:\n{said}", subject=node)
+            # The last line mostly says why. It comes first, since a list or a question shows no more than one line.
+            *before, why = said.splitlines()
+            text = "\n".join((f"{script.name} ended with exit code {outcome.status}: {why}", *before))
+            raise CommandFailed(text, subject=node)
         return outcome
 
     def close(self) -> None:

@@ -114,11 +114,13 @@ def test_connections_are_kept_and_made_anew(site: SshSite) -> None:
 
 
 def test_a_command_that_fails_says_its_last_words(site: SshSite) -> None:
-    """Exit code and the last twenty lines."""
+    """Exit code and the last line, then the nineteen lines before it."""
     script = Script("count", "for i in $(seq 30); do echo line $i >&2; done; exit 3")
     with pytest.raises(CommandFailed, match="exit code 3") as caught:
         site.nodes.run(TARGET, NODE, script)
-    assert caught.value.message.splitlines()[1:] == [f"line {i}" for i in range(11, 31)]
+    first, *others = caught.value.message.splitlines()
+    assert first == "count ended with exit code 3: line 30"
+    assert others == [f"line {i}" for i in range(11, 30)]
     assert site.nodes.run(TARGET, NODE, script, ok=(3,)).status == 3
 
 
