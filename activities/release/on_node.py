@@ -33,6 +33,7 @@ UNHEALTHY = 3
 _REFUSALS: Mapping[int, tuple[type[EngineError], str]] = {
     65: (UnknownRef, "push it, or correct the ref"),
     69: (Unavailable, "see that the nodes may fetch from it"),
+    71: (FailedState, "see what it has done to the database, then deploy again"),
     75: (Refused, "see what is under way on the node, then deploy again"),
 }
 """What the exit codes of the scripts stand for, and what to do. Any other says that a command failed."""

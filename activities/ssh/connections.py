@@ -25,7 +25,7 @@ IDLE_SECONDS = 60.0
 TAIL_LINES = 20
 """Lines of a command's output that are kept for its result or its error."""
 LONGEST_LINE = 500
-"""Characters of a line that go to the log."""
+"""Characters of a line on standard error that are kept; results are kept whole."""
 
 log = logging.getLogger(__name__)
 asyncssh.set_log_level(logging.WARNING)  # At its own level it tells every packet of every handshake.
@@ -54,7 +54,7 @@ class Outcome:
     """How a script ended."""
 
     status: int
-    """Exit code; negative for a signal."""
+    """Exit code."""
     output: tuple[str, ...]
     """Lines of its standard output: its result."""
     tail: str
@@ -189,7 +189,7 @@ class Connections:
         except TimeoutError:
             raise SshUnreachable(f"no answer within {CONNECT_SECONDS:g} s", subject=hop.name) from None
         except (OSError, asyncssh.Error) as error:
-            raise SshUnreachable(_reason(error), subject=hop.name) from None
+            raise SshUnreachable(f"does not answer over SSH: {_reason(error)}", subject=hop.name) from None
 
     async def _forget(self, hop: Hop, opened: _Open) -> None:
         await opened.connection.wait_closed()
@@ -224,8 +224,8 @@ async def _outcome(
 
     async def words() -> None:
         while line := await process.stderr.readline():
-            tail.append(line.decode(errors="replace").rstrip())
-            log.info("%s %s: %s", hop.name, script.name, tail[-1][:LONGEST_LINE])
+            tail.append(line.decode(errors="replace").rstrip()[:LONGEST_LINE])
+            log.info("%s %s: %s", hop.name, script.name, tail[-1])
 
     process.stdin.write(script.rendered())
     process.stdin.write_eof()
@@ -234,6 +234,9 @@ async def _outcome(
     # Without an exit status the connection broke off.
     if process.exit_status is None:
         raise SshUnreachable("the connection broke off", subject=hop.name)
+    # No script ends itself with a signal: the node is going down, or short of memory.
+    if process.exit_status < 0:
+        raise SshUnreachable(f"{script.name} was ended by a signal, as in a reboot", subject=hop.name)
     return Outcome(process.exit_status, tuple(output), "\n".join(tail), asked)
 
 

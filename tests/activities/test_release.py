@@ -22,7 +22,17 @@ from activities.release.on_node import OnNode
 from activities.release.releases import Releases
 from activities.ssh.script import Script
 from blueprint.environment.app import App
-from blueprint.errors import CommandFailed, FailedState, Gone, NotReady, Refused, Retryable, Unhealthy, UnknownRef
+from blueprint.errors import (
+    CommandFailed,
+    FailedState,
+    Gone,
+    NotReady,
+    Refused,
+    Retryable,
+    SshUnreachable,
+    Unhealthy,
+    UnknownRef,
+)
 from blueprint.release.contract import MarkInput, NodeInput, Site, SwitchOutput, WatchInput
 from blueprint.release.facts import NodeFacts
 from emulator.real.machines.follower import Machines
@@ -437,6 +447,21 @@ def test_migrations(fleet: Fleet) -> None:
     assert "no managed database" in done.backup_point
     fleet.step(fleet.releases.migrate, fleet.input(commit))
     assert fleet.on_node("cat /srv/tiny/migrated") == "s3cret\ns3cret"
+
+
+def test_a_node_that_goes_down_is_not_the_release_s_fault(fleet: Fleet) -> None:
+    """Systemd ends scripts and migrations then: the way there is lost, and what the migration did is to be seen."""
+    with pytest.raises(SshUnreachable, match="ended by a signal"):
+        fleet.on_node("kill -KILL $$")
+    commit = fleet.repository.commit()
+    fleet.step(fleet.releases.prepare, fleet.input(commit))
+    unit = "scaleway-infra-migrate"
+    stop = f"until systemctl --quiet is-active {unit}; do sleep 0.1; done; systemctl stop {unit}"
+    stopper = threading.Thread(target=fleet.on_node, args=(stop,))
+    stopper.start()
+    with pytest.raises(FailedState, match="ended by TERM"):
+        fleet.step(fleet.releases.migrate, fleet.input(commit))
+    stopper.join()
 
 
 def test_prune(fleet: Fleet) -> None:

@@ -19,6 +19,7 @@ import pytest
 from temporalio import activity
 from temporalio.testing import ActivityEnvironment
 
+from activities.ssh.connections import LONGEST_LINE
 from activities.ssh.fingerprints import published
 from activities.ssh.script import Script
 from blueprint.errors import CommandFailed, Gone, HostKeyChanged, NotReady, SshKeyMissing, SshUnreachable
@@ -122,6 +123,9 @@ def test_a_command_that_fails_says_its_last_words(site: SshSite) -> None:
     assert first == "count ended with exit code 3: line 30"
     assert others == [f"line {i}" for i in range(11, 30)]
     assert site.nodes.run(TARGET, NODE, script, ok=(3,)).status == 3
+    with pytest.raises(CommandFailed) as caught:
+        site.nodes.run(TARGET, NODE, Script("long", "printf '%05000d\\n' 1 >&2; exit 3"))
+    assert caught.value.message.splitlines()[1:] == ["0" * LONGEST_LINE]
 
 
 def test_lost_on_the_way(site: SshSite, tmp_path: Path) -> None:
@@ -139,7 +143,7 @@ def test_lost_on_the_way(site: SshSite, tmp_path: Path) -> None:
     thread.join()
     assert caught.value.retryable
     site.machine.stop()
-    with pytest.raises(SshUnreachable):
+    with pytest.raises(SshUnreachable, match="does not answer over SSH"):
         eventually(lambda: not site.nodes.run(TARGET, NODE, Script("hello", "echo")), "")
 
 

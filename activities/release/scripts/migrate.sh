@@ -36,9 +36,12 @@ while runs; do
     sleep 0.2
 done
 show
-read -r why status <"$outcome" || fail 1 "the migration ended without a word: the node may have been restarted"
+read -r why status <"$outcome" || fail 71 "the migration ended without a word: the node may have been restarted"
 case $why in
-    success) ;;
+    success)
+        # To systemd a SIGTERM is a clean end.
+        [ "$status" = 0 ] || fail 71 "the migration was ended by $status: the node may have been restarted"
+        ;;
     timeout) fail 1 "the migration took longer than $limit s and was ended" ;;
     *) fail 1 "the migration failed: $why $status" ;;
 esac

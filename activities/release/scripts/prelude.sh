@@ -37,14 +37,15 @@ lock() {
     flock -w 600 9 || fail 75 "another $1 has been at work on this node for ten minutes"
 }
 
-# As the owner of the releases, in the folder of one.
+# As the owner of the releases, in the folder of one. What it leaves running in the background holds neither our locks nor
+# our results.
 as_owner() {
     local home
     home=$(getent passwd "$user" | cut -d: -f6)
     if [ "$user" = "$(id -un)" ]; then
-        HOME=$home "$@"
+        HOME=$home "$@" 3>&- 9>&-
     else
-        runuser -u "$user" -- env HOME="$home" "$@"
+        runuser -u "$user" -- env HOME="$home" "$@" 3>&- 9>&-
     fi
 }
 

@@ -5,7 +5,9 @@
 mirror=$directory/repository.git
 export GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="ssh -o BatchMode=yes -o ConnectTimeout=10"
 
-mirrored() { as_owner git --git-dir="$mirror" "$@"; }
+# Git tidies up before it returns, while the lock is held: not in the background.
+git=(git --git-dir="$mirror" -c gc.autoDetach=false)
+mirrored() { as_owner "${git[@]}" "$@"; }
 
 # Bring the mirror up to date.
 fetch() {
@@ -21,7 +23,7 @@ fetch() {
 
 # REFSPEC...: a fetch that hangs is ended: whoever is next needs the lock.
 mirrored_from() {
-    as_owner timeout 300 git --git-dir="$mirror" fetch --quiet --prune --force "$repository" "$@"
+    as_owner timeout 300 "${git[@]}" fetch --quiet --prune --force "$repository" "$@"
 }
 
 has() { mirrored cat-file -e "$1^{commit}" 2>/dev/null; }
