@@ -11,7 +11,7 @@ READY  := $(VENV)/.installed
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## the whole of prod on a local Scaleway: created, changed, destroyed
+demo: $(READY) ## the whole of prod on a local Scaleway: created, released onto, changed, destroyed
 	@$(BIN)/python -m starters.demo
 
 test: lint ## lint, types and tests, as continuous integration runs them

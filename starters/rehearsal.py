@@ -186,6 +186,20 @@ class Rehearsal:
             if item["kind"] == "lb_ip" and ":" not in item["outputs"]["address"]
         )
 
+    def parent_of(self, ref: str) -> str:
+        """The first parent of a commit of the repository.
+
+        Raises:
+            StartError: there is no such commit, or it has no parent.
+        """
+        command = ["git", "-C", str(self.repository), "rev-parse", "--verify", "--quiet", f"{ref}~1^{{commit}}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StartError(
+                f"{ref} is not there, or has no parent", subject=self._source, remedy="name one with --from"
+            )
+        return done.stdout.strip()
+
     # -- load --------------------------------------------------------------------------------------------------
 
     @contextmanager

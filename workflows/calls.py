@@ -50,7 +50,7 @@ def begin(
         argument,
         result_type=activity.gives,
         start_to_close_timeout=attempt,
-        schedule_to_close_timeout=PATIENCE,
+        schedule_to_close_timeout=max(PATIENCE, attempt),
         heartbeat_timeout=SILENCE,
         retry_policy=RETRIES,
         cancellation_type=cancellation,

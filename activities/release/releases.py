@@ -116,14 +116,17 @@ class Releases:
 
     @activity.defn(name=contract.PENDING.name, no_thread_cancel_exception=True)
     def pending(self, input: NodeInput) -> MigrationPlan:
-        """Ask the new release which migrations it brings."""
-        return self._on(input.site, input.node).pending(input.commit)
+        """Ask the new release which migrations it brings, and note the backup point."""
+        found = self._on(input.site, input.node).pending(input.commit)
+        if found.known and not found.pending:
+            return found
+        point = backup_point(self._clouds.cloud(input.site.target), activity.info().scheduled_time)
+        return found.model_copy(update={"backup_point": point})
 
     @activity.defn(name=contract.MIGRATE.name, no_thread_cancel_exception=True)
     def migrate(self, input: NodeInput) -> MigrateOutput:
-        """Note the backup point, then run the migrations."""
-        point = backup_point(self._clouds.cloud(input.site.target), activity.info().scheduled_time)
-        return MigrateOutput(backup_point=point, log=self._on(input.site, input.node).migrate(input.commit))
+        """Run the migrations."""
+        return MigrateOutput(log=self._on(input.site, input.node).migrate(input.commit))
 
     @activity.defn(name=contract.MARK.name, no_thread_cancel_exception=True)
     def mark(self, input: MarkInput) -> NodeOutput:

@@ -34,6 +34,10 @@ def node_facts(name: str, address: str, lines: Iterable[str], clock_offset: floa
             at = None if released == "-" else float(released)
             mark = ReleaseOnNode(commit=commit, prepared=prepared == "1", bad=bad.strip(), released_at=at)
             releases.append((int(fetched), mark))
+        elif key == "irreversible":
+            # The line before it is the release's own.
+            fetched_at, release = releases.pop()
+            releases.append((fetched_at, release.model_copy(update={"irreversible": rest.partition(" ")[2]})))
         elif key == "unit":
             unit, load, active, restarts, since, commit = (rest + " ").split(" ", 5)
             running = active == "active"

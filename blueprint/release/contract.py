@@ -63,13 +63,13 @@ class MigrationPlan(Model):
     """Those of them without a way back."""
     known: bool = True
     """Whether the application could tell."""
+    backup_point: str = ""
+    """What to restore if they go wrong: the newest backup and the moment before, in words."""
 
 
 class MigrateOutput(Model):
     """What was changed in the database."""
 
-    backup_point: str = ""
-    """What to restore if it went wrong: the newest backup and the moment before, in words."""
     log: str = ""
     """The end of what the command printed."""
 
@@ -119,10 +119,11 @@ class MarkInput(Model):
     site: Site
     node: str
     commit: str
-    mark: Literal["bad", "released"]
-    """`bad`: not chosen again. `released`: the environment's release from now on; also clears `bad`."""
+    mark: Literal["bad", "released", "irreversible"]
+    """`bad`: not chosen again. `released`: the environment's release from now on; also clears `bad`. `irreversible`: it
+    has changed the database without a way back."""
     reason: str = ""
-    """Why it is bad."""
+    """Why it is bad, or which migrations have no way back."""
     at: float = 0.0
     """Seconds since the epoch: the same on every node."""
 
@@ -157,9 +158,9 @@ FACTS = ActivityType("release_facts", FactsInput, ReleaseFacts)
 PREPARE = ActivityType("release_prepare", NodeInput, NodeOutput)
 """Fetch, check out into `releases/<commit>`, install, warm up. No traffic notices."""
 PENDING = ActivityType("release_pending_migrations", NodeInput, MigrationPlan)
-"""Ask the new release which migrations it brings."""
+"""Ask the new release which migrations it brings, and note the backup point if there are any."""
 MIGRATE = ActivityType("release_migrate", NodeInput, MigrateOutput)
-"""Note the backup point, then run the migrations."""
+"""Run the migrations."""
 SET_POOL = ActivityType("release_set_pool", PoolInput, PoolOutput)
 """Change the pool, never below the minimum, and wait until every balancer instance has applied it."""
 WAIT_BALANCED = ActivityType("release_wait_balanced", PoolInput, PoolOutput)

@@ -62,7 +62,8 @@ def plan_deploy(facts: ReleaseFacts, app: App, *, force: bool = False) -> Releas
     """What a deploy of the commit in the facts would do."""
     assert facts.commit is not None, "the ref was not resolved"
     commit = facts.commit.commit
-    nodes = [node for node in facts.nodes if not node.runs(commit)]
+    pooled = any(node.in_pool for node in facts.nodes)
+    nodes = [node for node in facts.nodes if not node.runs(commit) or (pooled and not node.in_pool)]
     refusals = [*_of_the_environment(facts), *_of_the_commit(facts)]
     if not nodes and facts.released == commit and not any(refusal.code == "bad" for refusal in refusals):
         return ReleasePlan(action="deploy", commit=commit, subject=facts.commit.subject, previous=facts.released)
@@ -85,6 +86,15 @@ def plan_rollback(facts: ReleaseFacts, app: App, to: str = "", *, force: bool = 
         return ReleasePlan(action="rollback", commit=to, previous=facts.released, refusals=(refusal,))
     plan = _roll("rollback", facts, app, target, [node for node in facts.nodes if not node.runs(target)])
     refusals = [*_of_the_environment(facts, freeze=False), *_missing(facts, target, "release"), *_marked(facts, target)]
+    if past := facts.irreversible_since(target):
+        refusals.append(
+            Refusal(
+                code="past_migration",
+                text=f"{short(target)} is older than migrations that cannot be undone: {past}",
+                remedy="deploy a commit that mends it; --force goes back all the same, without the database",
+                forced=True,
+            )
+        )
     return plan.model_copy(update={"refusals": _standing(refusals, force=force)})
 
 
@@ -102,8 +112,8 @@ def _roll(action: Action, facts: ReleaseFacts, app: App, commit: str, nodes: Seq
     total = len(facts.nodes)
     in_place = total <= app.min_healthy
     size = 1 if in_place else max(1, min(app.batch, total - app.min_healthy))
-    # Those outside the pool first: they serve nobody, so they cost nothing and prove something.
-    ordered = [node.name for node in sorted(nodes, key=lambda node: node.in_pool)]
+    # Those that serve nobody first: they cost nothing and prove something, and a pool keeps those that serve.
+    ordered = [node.name for node in sorted(nodes, key=lambda node: (node.in_pool, node.balanced))]
     return ReleasePlan(
         action=action,
         commit=commit,
@@ -221,7 +231,13 @@ def _standing(refusals: Sequence[Refusal], *, force: bool) -> tuple[Refusal, ...
 
 
 def _before(facts: ReleaseFacts) -> str:
-    """The newest good release, besides the current one, that every reachable node has."""
+    """The newest good release, besides the current one, that every reachable node has.
+
+    Where nodes were left on a release that never became the environment's, the environment's is the one before.
+    """
+    strayed = any(node.reachable and node.current not in ("", facts.released) for node in facts.nodes)
+    if strayed and facts.released and not facts.bad(facts.released):
+        return facts.released
     dated = {
         release.commit: release.released_at
         for node in facts.nodes

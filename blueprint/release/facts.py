@@ -16,6 +16,8 @@ class ReleaseOnNode(Model):
     """Whether it was installed and warmed up to the end."""
     bad: str = ""
     """Why it is not chosen again; empty if nothing speaks against it."""
+    irreversible: str = ""
+    """Migrations without a way back that it brought; empty if it brought none."""
     released_at: float | None = None
     """When a roll made it the environment's release, seconds since the epoch; None if none did."""
 
@@ -124,6 +126,22 @@ class ReleaseFacts(Model):
     def node(self, name: str) -> NodeFacts:
         """The node of that name."""
         return next(node for node in self.nodes if node.name == name)
+
+    def irreversible_since(self, commit: str) -> str:
+        """Migrations without a way back that releases later than this one have brought; empty if there are none."""
+        found = {
+            release.commit: release.irreversible
+            for node in self.nodes
+            for release in node.releases
+            if release.irreversible and release.commit != commit and self._later(release, commit)
+        }
+        return ", ".join(found[key] for key in sorted(found))
+
+    def _later(self, release: ReleaseOnNode, commit: str) -> bool:
+        """Whether a release came after another one; one that never became the environment's counts as the latest."""
+        dates = [node.release(commit) for node in self.nodes]
+        since = max((found.released_at or 0.0 for found in dates if found), default=0.0)
+        return release.released_at is None or release.released_at > since
 
     def bad(self, commit: str) -> str:
         """Why any node says that this release is bad; empty if none does."""

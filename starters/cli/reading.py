@@ -132,11 +132,12 @@ def status(session: Session, environment: str) -> None:
     async def main() -> None:
         engine = await session.engine()
         found = await patiently(session, engine, engine.status(request), f"looking at {environment}")
+        kept = await records(engine, loaded.target, most=1)
         if session.is_json:
-            session.print_json(status_json(found))
+            session.print_json(status_json(found) | {"releases": [record.model_dump(mode="json") for record in kept]})
             return
         session.console.print(status_table(found, session.console.width))
-        for record in await records(engine, loaded.target, most=1):
+        for record in kept:
             session.console.print(release_record_text(record))
         if running := await engine.current(loaded.target):
             session.console.print(f"\nA change is running: {running.link}")

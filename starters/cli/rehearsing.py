@@ -68,7 +68,7 @@ def rehearse(
         )
         with rehearsal:
             traffic = Traffic(rate=rate, sockets=sockets, jobs=jobs)
-            return _rehearse(session, rehearsal, ref, before or f"{ref}~1", traffic)
+            return _rehearse(session, rehearsal, ref, before or rehearsal.parent_of(ref), traffic)
 
 
 def _rehearse(session: Session, rehearsal: Rehearsal, ref: str, before: str, traffic: Traffic) -> int:

@@ -1,12 +1,14 @@
 """A fleet of nodes behind a pool, as release workflows see it through their activities.
 
 It keeps the promises that the real activities keep (each may be repeated; the pool has a minimum) and goes wrong on
-demand, so that every way a release can end is a test of seconds. Real machines are met in `tests/release`.
+demand, so that every way a release can end is a test of seconds. Real machines: `tests/bench/test_releases.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +20,9 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from blueprint.contract import Target
+from blueprint.contract import PLAN, PlanInput, Target
 from blueprint.environment.app import App
+from blueprint.plan import Plan
 from blueprint.release import contract
 from blueprint.release.contract import (
     DrainOutput,
@@ -56,19 +59,23 @@ class Node:
         current: what it runs.
         prepared: releases that are ready on it.
         bad: why releases are marked.
+        irreversible: migrations without a way back that releases brought.
         released: when releases became the environment's.
         pooled: whether it is in the pool.
         reachable: whether SSH answers.
         stale: whether its units run with older settings than its disk has.
+        active: whether its units run.
     """
 
     current: str = OLD
     prepared: set[str] = field(default_factory=lambda: {OLD})
     bad: dict[str, str] = field(default_factory=dict)
+    irreversible: dict[str, str] = field(default_factory=dict)
     released: dict[str, float] = field(default_factory=lambda: {OLD: 1000.0})
     pooled: bool = True
     reachable: bool = True
     stale: bool = False
+    active: bool = True
 
 
 class Fleet:
@@ -89,6 +96,12 @@ class Fleet:
         """Codes with which calls fail, by how their line begins; as long as they stand here."""
         self.slow: set[str] = set()
         """Calls that take until somebody cancels them, by how their line begins."""
+        self.gates: dict[str, threading.Event] = {}
+        """Calls that take until their event is set, by how their line begins."""
+        self.dying: set[str] = set()
+        """Nodes whose units do not stay up once they are started anew; as long as they stand here."""
+        self.planned: Plan | None = None
+        """What an apply finds to change."""
         self.relation: Any = "newer"
         self.freeze: FreezeFacts | None = None
         self.pending = MigrationPlan()
@@ -118,6 +131,10 @@ class Fleet:
             while True:
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
+        for start, gate in self.gates.items():
+            while call.startswith(start) and not gate.is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.02)
         for start, code in self.wrong.items():
             if call.startswith(start):
                 raise ApplicationError(f"{call}: made to fail", type=code, non_retryable=True)
@@ -130,10 +147,15 @@ class Fleet:
     def activities(self) -> list[Callable[..., Any]]:
         """For a worker."""
         return [
-            self.facts, self.prepare, self.find_pending, self.migrate, self.set_pool, self.wait_balanced, self.drain,
+            self.plan, self.facts, self.prepare, self.find_pending, self.migrate, self.set_pool, self.wait_balanced, self.drain,
             self.switch, self.restart, self.stop, self.check, self.watch, self.mark, self.prune, self.queues,
             self.probe,
         ]  # fmt: skip
+
+    @activity.defn(name=PLAN.name)
+    async def plan(self, input: PlanInput) -> Plan:
+        """See `blueprint.contract`."""
+        return self.planned or Plan(environment=input.target.environment)
 
     @activity.defn(name=contract.FACTS.name)
     async def facts(self, input: FactsInput) -> ReleaseFacts:
@@ -152,15 +174,16 @@ class Fleet:
                 commit=commit,
                 prepared=commit in node.prepared,
                 bad=node.bad.get(commit, ""),
+                irreversible=node.irreversible.get(commit, ""),
                 released_at=node.released.get(commit),
             )
             for commit in sorted(node.prepared | set(node.bad))
         )
-        unit = UnitFacts(name="api", loaded=True, active=True, commit=node.current)
+        unit = UnitFacts(name="api", loaded=True, active=node.active, commit=node.current)
         return NodeFacts(
             name=name, address="10.0.0.2", reachable=node.reachable, trouble="" if node.reachable else "no answer",
             free_disk=10**10, current=node.current, releases=releases, units=(unit,), in_pool=node.pooled,
-            balanced=node.pooled, restart_needed=node.stale,
+            balanced=node.pooled and node.active, restart_needed=node.stale and node.active,
         )  # fmt: skip
 
     @activity.defn(name=contract.PREPARE.name)
@@ -174,13 +197,13 @@ class Fleet:
     async def find_pending(self, input: NodeInput) -> MigrationPlan:
         """See `blueprint.release.contract`."""
         await self._do(f"pending {input.node}", input.node)
-        return self.pending
+        return self.pending.model_copy(update={"backup_point": "backup-1"})
 
     @activity.defn(name=contract.MIGRATE.name)
     async def migrate(self, input: NodeInput) -> MigrateOutput:
         """See `blueprint.release.contract`."""
         await self._do(f"migrate {input.node}", input.node)
-        return MigrateOutput(backup_point="backup-1")
+        return MigrateOutput()
 
     @activity.defn(name=contract.SET_POOL.name)
     async def set_pool(self, input: PoolInput) -> PoolOutput:
@@ -212,6 +235,7 @@ class Fleet:
         await self._do(f"switch {input.node} {input.commit[:9]}", input.node)
         node = self.nodes[input.node]
         previous, node.current = node.current, input.commit
+        node.active = input.node not in self.dying
         return SwitchOutput(previous=previous, connections=3)
 
     @activity.defn(name=contract.RESTART.name)
@@ -219,18 +243,22 @@ class Fleet:
         """See `blueprint.release.contract`."""
         await self._do(f"restart {input.node}", input.node)
         self.nodes[input.node].stale = False
+        self.nodes[input.node].active = input.node not in self.dying
         return SwitchOutput()
 
     @activity.defn(name=contract.STOP.name)
     async def stop(self, input: NodeInput) -> SwitchOutput:
         """See `blueprint.release.contract`."""
         await self._do(f"stop {input.node}", input.node)
+        self.nodes[input.node].active = False
         return SwitchOutput()
 
     @activity.defn(name=contract.CHECK.name)
     async def check(self, input: NodeInput) -> NodeOutput:
         """See `blueprint.release.contract`."""
         await self._do(f"check {input.node} {input.commit[:9]}", input.node)
+        if not self.nodes[input.node].active:
+            raise ApplicationError(f"{input.node} does not run", type="unhealthy", non_retryable=True)
         return NodeOutput()
 
     @activity.defn(name=contract.WATCH.name)
@@ -244,7 +272,9 @@ class Fleet:
         """See `blueprint.release.contract`."""
         await self._do(f"mark {input.node} {input.commit[:9]} {input.mark}", input.node)
         node = self.nodes[input.node]
-        if input.mark == "bad":
+        if input.mark == "irreversible":
+            node.irreversible[input.commit] = input.reason
+        elif input.mark == "bad":
             node.bad[input.commit] = input.reason
         else:
             node.bad.pop(input.commit, None)
@@ -282,12 +312,32 @@ class FleetHouse:
         fleet: the nodes.
         engine: connected to the worker's task queue.
         run: gives the answer of a coroutine.
+        deciding: the worker of its workflows.
     """
 
-    def __init__(self, fleet: Fleet, engine: Engine, run: Callable[..., Any]) -> None:
+    def __init__(self, fleet: Fleet, engine: Engine, run: Callable[..., Any], deciding: _Working) -> None:
         self.fleet = fleet
         self.engine = engine
         self.run = run
+        self.deciding = deciding
+
+    def until_ended(self, run: Run[Any], activity_type: str, times: int) -> None:
+        """Wait until so many activities of a type have ended in a run's history."""
+
+        async def ended() -> int:
+            history = await run.handle.fetch_history()
+            names = {
+                event.event_id: event.activity_task_scheduled_event_attributes.activity_type.name
+                for event in history.events
+                if event.HasField("activity_task_scheduled_event_attributes")
+            }
+            done = (event.activity_task_completed_event_attributes.scheduled_event_id for event in history.events)
+            return sum(names.get(number) == activity_type for number in done)
+
+        deadline = time.monotonic() + 20
+        while self.run(ended()) < times:
+            assert time.monotonic() < deadline, activity_type
+            time.sleep(0.05)
 
     def request(self, ref: str = NEW, **more: Any) -> ReleaseInput:
         """A deploy of the new commit, unless told otherwise."""
@@ -314,19 +364,48 @@ def fleet_house(home: Any, fleet: Fleet, queue: str = "") -> Iterator[FleetHouse
         queue: where its worker listens; a queue of its own if empty.
     """
     queue = queue or f"fleet-{uuid.uuid4().hex[:8]}"
-
-    async def begin() -> tuple[Worker, asyncio.Future[None], Engine]:
-        client = await Client.connect(home.address, plugins=[EnginePlugin()])
-        worker = Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=fleet.activities)
-        return worker, asyncio.ensure_future(worker.run()), Engine(client, UI, queue)
-
-    worker, working, engine = home.run(begin())
-
-    async def end() -> None:
-        await worker.shutdown()
-        await working
-
+    client = home.run(Client.connect(home.address, plugins=[EnginePlugin()]))
+    # Two workers: the one that decides can be away while the other one works.
+    deciding = _Working(home.run, lambda: Worker(client, task_queue=queue, workflows=WORKFLOWS))
+    acting = _Working(home.run, lambda: Worker(client, task_queue=queue, activities=fleet.activities))
+    deciding.begin()
+    acting.begin()
     try:
-        yield FleetHouse(fleet, engine, home.run)
+        yield FleetHouse(fleet, Engine(client, UI, queue), home.run, deciding)
     finally:
-        home.run(end())
+        deciding.end()
+        acting.end()
+
+
+class _Working:
+    """A worker that can be stopped and started anew.
+
+    Args:
+        run: gives the answer of a coroutine.
+        make: makes the worker, on the loop that runs coroutines.
+    """
+
+    def __init__(self, run: Callable[..., Any], make: Callable[[], Worker]) -> None:
+        self._run = run
+        self._make = make
+        self._worker: Worker | None = None
+
+    def begin(self) -> None:
+        """Start it."""
+
+        async def start() -> tuple[Worker, asyncio.Future[None]]:
+            worker = self._make()
+            return worker, asyncio.ensure_future(worker.run())
+
+        self._worker, self._ending = self._run(start())
+
+    def end(self) -> None:
+        """Stop it; harmless if it does not run."""
+
+        async def stop(worker: Worker) -> None:
+            await worker.shutdown()
+            await self._ending
+
+        if self._worker:
+            self._run(stop(self._worker))
+            self._worker = None

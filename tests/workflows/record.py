@@ -87,7 +87,7 @@ def record_releases(home: House) -> dict[str, Run[Any]]:
     with fleet_house(home, fleet) as house:
         runs["deploy"] = house.begin()
         home.run(runs["deploy"].result())
-        runs["rollback"] = house.begin_rollback()
+        runs["rollback"] = house.begin_rollback(force=True)
         home.run(runs["rollback"].result())
         house.run(house.engine.releases(house.request()))
         runs["releases"] = newest(home, "releases", house.fleet.site.target.environment)

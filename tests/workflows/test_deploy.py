@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -278,7 +279,49 @@ def test_a_migration_without_a_way_back_is_a_question(
     found, record = ends(home, house, run)
     assert found == code
     assert fleet.nodes["n1"].current == runs
-    assert record.irreversible == ("002_drop",)
+    assert (record.irreversible, record.backup_point) == (("002_drop",), "backup-1")
+    assert (NEW in fleet.nodes["n2"].released) is (decision == "skip")
+
+
+def test_a_rollback_past_a_migration_without_a_way_back_is_refused(home: House, built: Build) -> None:
+    """Unless somebody insists."""
+    fleet = Fleet(TWO, migrate={})
+    fleet.pending = MigrationPlan(pending=("002_drop",), irreversible=("002_drop",))
+    house = built(fleet)
+    home.run(house.begin().result())
+    code, record = ends(home, house, house.begin_rollback())
+
+    assert code == "release_refused"
+    assert "002_drop" in record.reason
+    assert home.run(house.begin_rollback(force=True).result()).result == "released"
+
+
+def test_a_cancel_that_meets_the_end_of_a_step_goes_back_too(home: House, built: Build) -> None:
+    """Both are told to the run at once, as when its worker was away: the step counts as stopped."""
+    fleet = Fleet(TWO)
+    gate = fleet.gates["drain n2"] = threading.Event()
+    house = built(fleet)
+    run = house.begin()
+    home.until(run, lambda states: states.get("drain n2") == "running")
+    house.deciding.end()
+    home.run(run.cancel())
+    gate.set()
+    house.until_ended(run, "release_drain", 2)
+    house.deciding.begin()
+
+    assert home.failure(run)[0] == "cancelled"
+    assert fleet.currents() == [OLD, OLD]
+    assert fleet.pool() == list(TWO)
+
+
+def test_a_node_outside_the_pool_is_brought_back_by_a_deploy_of_what_it_runs(home: House, built: Build) -> None:
+    """It was left alone by an operator once."""
+    fleet = Fleet(TWO)
+    fleet.nodes["n1"].pooled = False
+    record = home.run(built(fleet).begin(OLD).result())
+
+    assert record.result == "released"
+    assert fleet.pool() == list(TWO)
 
 
 # -- stopping and turns ----------------------------------------------------------------------------------------------

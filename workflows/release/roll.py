@@ -103,9 +103,6 @@ class Roll:
             LeftAlone: an operator wants it so.
         """
         for node in reversed(list(self._records)):
-            if not self._plan.previous:
-                self._note(node, ended=workflow.time(), result="left alone")
-                continue
             await self._back(node)
 
     async def _back(self, node: str) -> None:
@@ -141,7 +138,7 @@ class Roll:
         return (
             self._plan.in_place
             or not self._site.backend
-            or len(self._members.difference(nodes)) < self._site.app.min_healthy
+            or len(self._members.intersection(self._site.nodes).difference(nodes)) < self._site.app.min_healthy
         )
 
     async def _change(self, nodes: Sequence[str], commit: str, *, prefix: str = "", soak: float = 0.0) -> None:

@@ -29,10 +29,18 @@ FAULTS_OF_THE_RELEASE = frozenset({"command_failed", "unhealthy"})
 """Codes of failures for which the release is marked as bad: what it runs, or that it runs, went wrong."""
 PAST_CHOICES: Mapping[Decision, str] = {
     "retry": "the nodes go back all the same; the database stays as it is now",
-    "skip": "the nodes stay as they are now, and the run fails",
+    "skip": "the nodes stay as they are now, the run fails, and the next apply brings all nodes to this release",
     "abort": "as skip",
 }
 """What an operator can say when a release failed after a migration without a way back."""
+
+
+NOTE_CHOICES: Mapping[Decision, str] = {
+    "retry": "it is noted again: mend the way to the nodes first",
+    "skip": "it is noted nowhere; the next apply goes by what was noted before",
+    "abort": "as skip",
+}
+"""What an operator can say when no node could note what a release is."""
 
 
 class ReleaseRun:
@@ -156,11 +164,20 @@ class ReleaseRun:
         )
         if found.known and not found.pending:
             return
+        # Noted before they run: a migration that fails is when somebody asks for the backup point.
+        self._note(migrations=found.pending, irreversible=found.irreversible, backup_point=found.backup_point)
         attempt = timedelta(seconds=self._site.app.migrate.timeout) + SPARE
-        done = await self.timeline.carry_out(
-            "migrate", contract.MIGRATE, request, f"from {request.node}: {', '.join(found.pending)}", attempt
-        )
-        self._note(migrations=found.pending, irreversible=found.irreversible, backup_point=done.backup_point)
+        title = f"from {request.node}: {', '.join(found.pending)}"
+        # Not cancelled half way: it would go on in the database while nobody waits for it.
+        with self.timeline.shielded():
+            if found.irreversible:
+                names = ", ".join(found.irreversible)
+                await self._on_every_node(
+                    lambda node: MarkInput(
+                        site=self._site, node=node, commit=plan.commit, mark="irreversible", reason=names
+                    )
+                )
+            await self.timeline.carry_out("migrate", contract.MIGRATE, request, title, attempt)
 
     async def _change(self, plan: ReleasePlan, facts: ReleaseFacts) -> None:
         """The roll, watched by the probe; back if it fails.
@@ -181,7 +198,8 @@ class ReleaseRun:
             await roll.forward()
         except (ActivityError, Stopped) as error:
             trouble = await self._go_back(plan, roll, error)
-        self._note(nodes=roll.records, probe=await self._end_probe(probe))
+        after, queues = await self._connections(), await self._queues()
+        self._note(nodes=roll.records, connections_after=after, queues_after=queues, probe=await self._end_probe(probe))
         if trouble:
             raise self._failed(trouble)
 
@@ -197,6 +215,8 @@ class ReleaseRun:
         if not plan.previous:
             return ReleaseFailed(f"there is no release to go back to: {reason}")
         if self._record.irreversible and await self._past(reason) != "retry":
+            # The database has moved on, so this is what the nodes are brought to from now on, and go back to.
+            await self._release(plan.commit)
             return ReleaseFailed(f"left as it is by an operator: {reason}")
         self._enter("rolling back")
         try:
@@ -234,16 +254,12 @@ class ReleaseRun:
             await self._on_every_node(
                 lambda node: MarkInput(site=self._site, node=node, commit=plan.previous, mark="bad", reason=text)
             )
-        at = workflow.time()
-        await self._on_every_node(
-            lambda node: MarkInput(site=self._site, node=node, commit=plan.commit, mark="released", at=at)
-        )
+        await self._release(plan.commit)
         requests = [NodeInput(site=self._site, node=node, commit=plan.commit) for node in self._site.nodes]
         await asyncio.gather(
             *(begin(contract.PRUNE, request, f"{request.node}: remove old releases") for request in requests),
             return_exceptions=True,
         )
-        self._note(connections_after=await self._connections(), queues_after=await self._queues())
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -254,13 +270,36 @@ class ReleaseRun:
             lambda node: MarkInput(site=self._site, node=node, commit=plan.commit, mark="bad", reason=first)
         )
 
-    async def _on_every_node(self, mark: Callable[[str], MarkInput]) -> None:
-        """Note something on every node that can be reached: the others learn it from their neighbours."""
-        marks = [mark(node) for node in self._site.nodes]
-        await asyncio.gather(
-            *(begin(contract.MARK, item, f"{item.node}: {short(item.commit)} is {item.mark}") for item in marks),
-            return_exceptions=True,
+    async def _release(self, commit: str) -> None:
+        """From now on this is the environment's release."""
+        at = workflow.time()
+        await self._on_every_node(
+            lambda node: MarkInput(site=self._site, node=node, commit=commit, mark="released", at=at)
         )
+
+    async def _on_every_node(self, mark: Callable[[str], MarkInput]) -> None:
+        """Note something on every node that can be reached: the others learn it from their neighbours.
+
+        If none can, an operator is asked: what nobody has noted would be undone by the next apply.
+        """
+        marks = [mark(node) for node in self._site.nodes]
+        while True:
+            noted = await asyncio.gather(
+                *(begin(contract.MARK, item, f"{item.node}: {short(item.commit)} is {item.mark}") for item in marks),
+                return_exceptions=True,
+            )
+            failures = [result for result in noted if isinstance(result, BaseException)]
+            if len(failures) < len(marks) or await self._unnoted(marks[0], failures[0]) != "retry":
+                return
+
+    async def _unnoted(self, mark: MarkInput, error: BaseException) -> Decision:
+        """Ask what to do about something that no node has noted."""
+        step = f"note that {short(mark.commit)} is {mark.mark}"
+        self.parking.park(step, told(error), NOTE_CHOICES)
+        self.timeline.parked(step, told(error))
+        decision = await self.parking.decision(step)
+        self.timeline.decided(step, "done" if decision == "retry" else "skipped")
+        return decision
 
     async def _queues(self) -> dict[str, int]:
         """Messages by queue; nothing if they cannot be counted: a release does not depend on it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ActivityError
 from temporalio.workflow import ActivityHandle
 
 from blueprint.contract import ActivityType
@@ -57,6 +58,15 @@ class Timeline:
         """From now on steps are carried out even if the run is to end: nodes are on their way back."""
         self._shielded = True
 
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """What begins in here comes to its end even if the run is to end."""
+        before, self._shielded = self._shielded, True
+        try:
+            yield
+        finally:
+            self._shielded = before
+
     # -- steps -------------------------------------------------------------------------------------------------
 
     def expect(self, steps: Iterable[str]) -> None:
@@ -98,10 +108,11 @@ class Timeline:
         self._calls.add(handle)
         try:
             result = await handle
-        except BaseException as error:
+        except (ActivityError, asyncio.CancelledError):
+            # A bare CancelledError comes if the cancel and the activity's end meet in one workflow task.
             ended = self._stopping and not self._shielded
             self._close(step, "dropped" if ended else "failed")
-            if ended and not isinstance(error, asyncio.CancelledError):
+            if ended:
                 raise Stopped from None
             raise
         finally:
@@ -146,8 +157,3 @@ class Timeline:
         self._state[step] = state
         self._times[step] = [self._times[step][0], workflow.time()]
         self._changed()
-
-
-def is_cancelled(error: BaseException) -> bool:
-    """Whether it says that somebody cancelled, rather than that something went wrong."""
-    return isinstance(error, Stopped | asyncio.CancelledError | CancelledError)

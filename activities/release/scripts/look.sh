@@ -23,6 +23,7 @@ known | while read -r commit; do
     if [ -e "$state/$commit.released" ]; then released=$(cat "$state/$commit.released"); fi
     if [ -e "$state/$commit.bad" ]; then bad=$(tr '\n' ' ' <"$state/$commit.bad"); fi
     result "release $commit $fetched $prepared $released $bad"
+    if [ -e "$state/$commit.irreversible" ]; then result "irreversible $commit $(<"$state/$commit.irreversible")"; fi
 done
 
 newest=0
