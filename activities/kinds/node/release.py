@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from scaleway.instance.v1 import Server, ServerState
-from temporalio import activity
 
 from activities.kinds.instance.answers import list_servers
 from activities.kinds.node.setup import look_at_setup
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.release.on_node import OnNode
 from activities.release.remembered import last_released
-from activities.ssh.nodes import side_by_side
+from activities.ssh.nodes import is_to_end, side_by_side
 from blueprint.environment.app import App
 from blueprint.errors import EngineError, Gone, NotReady, SshUnreachable
 from blueprint.kinds.node import RELEASE, release_id
@@ -25,7 +24,9 @@ from blueprint.release.facts import NodeFacts, ReleaseFacts
 from blueprint.resource import Observed, Resource
 
 LEAVING_SECONDS = 30.0
-"""How long a node that has to leave may be out of reach before it goes without draining."""
+"""How long a node that has to leave may be out of reach before it goes without draining, from the first failure on."""
+BETWEEN_TRIES = 1.0
+"""Seconds until such a node is tried again."""
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +74,28 @@ class NodeReleaseLifecycle(Lifecycle):
         """Let the connections of the node end, and stop its units. One that was out of reach already just goes.
 
         Raises:
-            SshUnreachable: it cannot be reached; after half a minute it counts as broken, and so as gone.
+            SshUnreachable: it cannot be reached, and the worker is to end. One that cannot be reached for half a minute
+                counts as broken, and so as gone.
+            NotReady: the worker is to end, or the run is cancelled: its connections may still be draining.
         """
         if not item.inputs:
             return
         node = item.name.removesuffix(f"/{RELEASE}")
         inside = self._on(node, App.model_validate(item.inputs["app"]))
-        try:
-            inside.drain()
-            inside.stop()
-        except (SshUnreachable, NotReady) as error:
-            if time.time() - activity.info().scheduled_time.timestamp() < LEAVING_SECONDS:
-                raise
-            log.warning("%s goes without draining: %s", node, error)
+        failed_first: float | None = None
+        while True:
+            try:
+                inside.drain()
+                inside.stop()
+                return
+            except (SshUnreachable, NotReady) as error:
+                if is_to_end():
+                    raise
+                failed_first = failed_first or time.monotonic()
+                if time.monotonic() - failed_first > LEAVING_SECONDS:
+                    log.warning("%s goes without draining: %s", node, error)
+                    return
+            time.sleep(BETWEEN_TRIES)
 
     # -- one node ----------------------------------------------------------------------------------------------
 
