@@ -35,7 +35,6 @@ class ChangeRun:
         self._progress = Progress()
         self._walk: Walk | None = None
         self._timeline = Timeline(self._show)
-        self._upkeep: Upkeep | None = None
 
     async def plan(self) -> Plan:
         """Make the plan again, and refuse it if it is not the approved one.
@@ -78,13 +77,13 @@ class ChangeRun:
         return ChangeOutput(
             counts=plan.counts(),
             fingerprint=plan.fingerprint(),
-            skipped=self._walk.skipped(),
+            skipped=(*self._walk.skipped(), *(upkeep.skipped if upkeep else ())),
             held=tuple(change.key for change in plan.changes if change.action == "held"),
             outputs={key: self._walk.outputs.get(key, {}) for key in sorted(c.key for c in plan.changes if c.resource)},
         )
 
     async def _stoppable(self, upkeep: Coroutine[Any, Any, None]) -> None:
-        """To its end; if the run is cancelled, attempts under way come to theirs first."""
+        """To its end; if the run is cancelled, nodes that have begun to change come to theirs first."""
         task = asyncio.create_task(upkeep)
         try:
             await asyncio.shield(task)

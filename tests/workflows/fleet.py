@@ -147,9 +147,9 @@ class Fleet:
     def activities(self) -> list[Callable[..., Any]]:
         """For a worker."""
         return [
-            self.plan, self.facts, self.prepare, self.find_pending, self.migrate, self.set_pool, self.wait_balanced, self.drain,
-            self.switch, self.restart, self.stop, self.check, self.watch, self.mark, self.prune, self.queues,
-            self.probe,
+            self.plan, self.facts, self.prepare, self.find_pending, self.migrate, self.set_pool, self.wait_balanced,
+            self.drain, self.switch, self.restart, self.stop, self.check, self.watch, self.mark, self.prune,
+            self.queues, self.probe,
         ]  # fmt: skip
 
     @activity.defn(name=PLAN.name)
