@@ -13,8 +13,10 @@ from activities.release import reports
 from activities.ssh.connections import Outcome
 from activities.ssh.nodes import Nodes
 from activities.ssh.script import Script, Value, load
+from blueprint.environment.app import EnvFile
 from blueprint.errors import CommandFailed, EngineError, FailedState, Refused, Unavailable, Unhealthy, UnknownRef
 from blueprint.release.contract import DrainOutput, MarkInput, MigrationPlan, Site, SwitchOutput
+from blueprint.release.env_file import has_secret
 from blueprint.release.facts import CommitFacts, NodeFacts
 
 PACKAGE = "activities.release"
@@ -187,13 +189,12 @@ class OnNode:
         )
 
     def _with_variables(self, script: str, commit: str, command: str, limit: float, step: int = 0) -> Outcome:
-        migrate, env_file = self._site.app.migrate, self._site.app.env_file
+        migrate = self._site.app.migrate
         assert migrate is not None
         return self._run(
             ("database", script),
             commit=commit,
             command=command,
-            env_file=env_file.path if env_file else "",
             lock_timeout=_milliseconds(migrate.lock_timeout),
             statement_timeout=_milliseconds(migrate.statement_timeout),
             limit=limit,
@@ -208,6 +209,7 @@ class OnNode:
         self, names: tuple[str, ...], on_line: Callable[[str], None] = lambda line: None, **parameters: Value
     ) -> Outcome:
         app = self._site.app
+        parameters |= {"env_file": app.env_file.path if app.env_file else "", "plain": _plain(app.env_file)}
         if "units" in names:
             parameters |= {"units": app.units, "grace": app.stop, "address": self.address, "port": self._port()}
         script = load(PACKAGE, "prelude", *names, directory=app.directory, user=app.user, **parameters)
@@ -227,6 +229,11 @@ class OnNode:
             return error(outcome.tail, subject=self._node, remedy=remedy)
         why = reports.values(outcome.output).get("why", script.name)
         return Unhealthy(f"{why}\n{outcome.tail}".rstrip(), subject=self._node)
+
+
+def _plain(env_file: EnvFile | None) -> list[str]:
+    """Names of variables that hold no secret; any that is not declared may."""
+    return [name for name, value in env_file.values.items() if not has_secret(value)] if env_file else []
 
 
 def _milliseconds(seconds: float) -> int:

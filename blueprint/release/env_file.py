@@ -62,6 +62,11 @@ def pieces(template: str) -> Iterator[str | Placeholder]:
             yield piece
 
 
+def has_secret(template: str) -> bool:
+    """Whether a value has a secret in it."""
+    return any(isinstance(piece, Placeholder) and piece.source == "secret" for piece in pieces(template))
+
+
 def _placeholder(text: str) -> Placeholder:
     inner, bar, filter_name = text.partition("|")
     form = _FORMS.fullmatch(inner)

@@ -1,7 +1,7 @@
 # Commands that need the application's variables. They run in units of their own: systemd reads the env file, which only
 # root may, and goes on when the connection breaks.
 #
-# Parameters: commit, env_file, command, lock_timeout, statement_timeout, limit.
+# Parameters: commit, command, lock_timeout, statement_timeout, limit.
 
 unit_options=(
     --quiet --collect

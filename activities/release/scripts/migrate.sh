@@ -12,6 +12,7 @@ outcome=$state/migrate-$step.outcome
 
 runs() { case $(systemctl show -P ActiveState "$name") in inactive | failed) return 1 ;; esac }
 
+starts=yes
 if [ ! -e "$log" ]; then
     # Of an earlier step that nobody waits for any more.
     while runs; do sleep 0.2; done
@@ -21,7 +22,7 @@ if [ ! -e "$log" ]; then
     : >"$log"
     systemd-run "${unit_options[@]}" --unit="$name" \
         --property=StandardOutput="append:$log" --property=StandardError="append:$log" \
-        --property=ExecStopPost="+/bin/sh $ended $outcome" /bin/bash "$file" || fail 1 "the migration does not start"
+        --property=ExecStopPost="+/bin/sh $ended $outcome" /bin/bash "$file" || starts=
 fi
 
 shown=0
@@ -36,6 +37,8 @@ while runs; do
     sleep 0.2
 done
 show
+# One that fails at once does not start either, but it has ended.
+if [ -z "$starts" ] && [ ! -e "$outcome" ]; then fail 1 "the migration does not start"; fi
 read -r why status <"$outcome" || fail 71 "the migration ended without a word: the node may have been restarted"
 case $why in
     success)

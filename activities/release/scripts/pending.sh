@@ -2,4 +2,4 @@
 
 file=$state/pending
 command_file "$file"
-systemd-run --pipe --wait "${unit_options[@]}" /bin/bash "$file" </dev/null >&3
+systemd-run --pipe --wait "${unit_options[@]}" /bin/bash "$file" </dev/null | hidden >&3

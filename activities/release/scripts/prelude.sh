@@ -2,12 +2,27 @@
 # people, and goes to standard error. Each may be killed at any line, and run again: what counts is written aside and
 # renamed.
 #
-# Parameters: directory, user.
+# Parameters: directory, user, env_file, plain (names of variables that are no secret).
 
 set -euo pipefail
 umask 022
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
-exec 3>&1 1>&2
+
+# A sed script that hides the application's secrets: values of its env file, and passwords in those that are URLs, the
+# longest first. They go through pipes only: a process list shows arguments.
+hiding() {
+    [ -r "$env_file" ] || return 0
+    local names=${plain[*]}
+    grep -vE "^(${names// /|})=" "$env_file" |
+        sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=//; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
+            p; s|^[^:]*://[^:/@]*:([^@/]*)@.*|\1|p' |
+        awk 'length >= 6 { print length, $0 }' | sort -rnu | cut -d " " -f 2- |
+        sed 's/[][\.*^$/]/\\&/g; s|.*|s/&/[secret]/g|'
+}
+# Applications print what they like, and what reaches the worker is kept in its log and in Temporal.
+hidden() { sed -u -f <(hiding); }
+exec 3>&1
+exec 1> >(hidden >&2 3>&-) 2>&1
 
 releases=$directory/releases
 # Not in the application's folder: whoever the application runs as could put links in the way of root.
