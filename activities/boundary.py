@@ -29,6 +29,9 @@ _MOST_DOUBLINGS = 16
 
 _FEWEST_ATTEMPTS = 4
 
+_carried: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("carried", default=None)
+"""What the running activity's heartbeats hold: the next one would take away what an earlier one said."""
+
 log = logging.getLogger(__name__)
 
 
@@ -80,14 +83,26 @@ def _beat_until_stopped() -> threading.Event:
     stop = threading.Event()
     if activity.info().heartbeat_timeout is None:
         return stop
+    details: list[Any] = []
+    _carried.set(details)
     context = contextvars.copy_context()
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
-            context.run(activity.heartbeat)
+            context.run(activity.heartbeat, *details)
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
     return stop
+
+
+def carry(state: Any) -> None:
+    """Hand something on to the next attempt, which finds it in `activity.info().heartbeat_details`.
+
+    To be called before anything that may fail: an attempt that says nothing takes away what the one before has said.
+    """
+    if (details := _carried.get()) is not None:
+        details[:] = [state]
+    activity.heartbeat(state)
 
 
 def attempt_may_have_happened() -> bool:

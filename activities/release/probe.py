@@ -11,9 +11,10 @@ import urllib3
 from scaleway.lb.v1 import LbV1ZonedAPI
 from temporalio import activity
 
+from activities.boundary import carry
 from activities.cloud import Cloud, pages
 from activities.registry import Clouds
-from blueprint.errors import Gone
+from blueprint.errors import Gone, NotReady
 from blueprint.release import contract
 from blueprint.release.contract import ProbeInput
 from blueprint.release.record import ProbeRecord
@@ -36,24 +37,16 @@ class Probe:
 
     @activity.defn(name=contract.PROBE.name, no_thread_cancel_exception=True)
     def probe(self, input: ProbeInput) -> ProbeRecord:
-        """Ask until cancelled. A probe that another worker goes on with starts to count anew.
+        """Ask until cancelled.
 
         Raises:
             Gone: there is no load balancer.
+            NotReady: the worker stops: another one goes on.
         """
         assert input.site.app.url
+        record = counted_so_far()
         ask = asking(input.site.app.url, self._address(self._clouds.cloud(input.site.target)))
-        record = ProbeRecord()
-        while not (activity.is_cancelled() or activity.is_worker_shutdown()):
-            began = time.monotonic()
-            good = ask()
-            record = ProbeRecord(
-                requests=record.requests + 1,
-                failed=record.failed + (not good),
-                longest_pause=max(record.longest_pause, round(time.monotonic() - began, 3)),
-            )
-            time.sleep(PAUSE)
-        return record
+        return counting(ask, record)
 
     def _address(self, cloud: Cloud) -> str:
         """Where the load balancer listens: resolvers, with their memory, are not what a release is judged by."""
@@ -65,8 +58,45 @@ class Probe:
         raise Gone("there is no such load balancer", subject=name)
 
 
+def counted_so_far() -> ProbeRecord:
+    """What earlier attempts of the probe have counted."""
+    told = activity.info().heartbeat_details
+    record = ProbeRecord.model_validate(told[0]) if told else ProbeRecord()
+    carry(record.model_dump())
+    return record
+
+
+def counting(ask: Callable[[], bool], record: ProbeRecord) -> ProbeRecord:
+    """Ask until the activity is cancelled.
+
+    Args:
+        ask: see `asking`.
+        record: what was counted before.
+
+    Raises:
+        NotReady: the worker stops.
+    """
+    while not activity.is_cancelled():
+        if activity.is_worker_shutdown():
+            raise NotReady("the worker stops: the probe goes on with another one")
+        began = time.monotonic()
+        good = ask()
+        record = ProbeRecord(
+            requests=record.requests + 1,
+            failed=record.failed + (not good),
+            longest_pause=max(record.longest_pause, round(time.monotonic() - began, 3)),
+        )
+        carry(record.model_dump())
+        time.sleep(PAUSE)
+    return record
+
+
 def asking(url: str, address: str) -> Callable[[], bool]:
-    """A function that asks `url` at that address over one connection, and says whether the answer was good."""
+    """A function that asks `url` at that address, and says whether the answer was good.
+
+    Each time over a new connection: one that is kept may be closed just as it is used, which says nothing about the
+    release, and to ask again would hide an answer that was lost.
+    """
     parts = urlsplit(url)
     assert parts.hostname
     pool: urllib3.HTTPConnectionPool
@@ -88,10 +118,9 @@ def asking(url: str, address: str) -> Callable[[], bool]:
             answer = pool.request(
                 "GET",
                 path,
-                headers={"Host": parts.netloc},
+                headers={"Host": parts.netloc, "Connection": "close"},
                 timeout=PATIENCE,
-                # A connection that the balancer closed while nobody used it says nothing about the release.
-                retries=urllib3.Retry(total=None, connect=0, read=1, redirect=0, status=0, other=0),
+                retries=False,
             )
         except urllib3.exceptions.HTTPError:
             return False

@@ -19,7 +19,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities import boundary
-from activities.boundary import Boundary, attempt_may_have_happened
+from activities.boundary import Boundary, attempt_may_have_happened, carry
 from activities.secret_store import remember
 from blueprint import contract
 from blueprint.errors import Busy, EngineError, NotReady, Refused, Throttled
@@ -63,6 +63,17 @@ def blocking() -> int:
     return activity.info().attempt
 
 
+@activity.defn(no_thread_cancel_exception=True)
+def counting_on() -> int:
+    """Counts one further than the attempt before, which said so only once and lived for some heartbeats more."""
+    told = activity.info().heartbeat_details
+    carry(count := (told[0] if told else 0) + 1)
+    if activity.info().attempt < 3:
+        threading.Event().wait(0.5)
+        raise Throttled("later")
+    return count
+
+
 def run(temporal: TemporalServer, function: Callable[[], T], heartbeat_timeout: timedelta | None = None) -> T:
     """What an activity gives, behind the boundary, on a worker of its own."""
 
@@ -73,7 +84,7 @@ def run(temporal: TemporalServer, function: Callable[[], T], heartbeat_timeout: 
             worker = Worker(
                 client,
                 task_queue=name,
-                activities=[refused, unforeseen, third_time, never, blocking],
+                activities=[refused, unforeseen, third_time, never, blocking, counting_on],
                 activity_executor=pool,
                 interceptors=[Boundary(0.01)],
                 max_heartbeat_throttle_interval=timedelta(seconds=0.1),
@@ -134,6 +145,12 @@ def test_signs_of_life(temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
     """A call that blocks for longer than the heartbeat time-out is not taken for dead."""
     monkeypatch.setattr(boundary, "HEARTBEAT_SECONDS", 0.1)
     assert run(temporal, blocking, heartbeat_timeout=timedelta(seconds=1)) == 1
+
+
+def test_what_an_attempt_hands_on(temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It outlives the heartbeats that come after it."""
+    monkeypatch.setattr(boundary, "HEARTBEAT_SECONDS", 0.1)
+    assert run(temporal, counting_on, heartbeat_timeout=timedelta(seconds=5)) == 3
 
 
 @pytest.mark.parametrize(
