@@ -30,7 +30,7 @@ def steps_for(changes: Iterable[Change]) -> tuple[Step, ...]:
             action=batch[0][0],
             changes=tuple(key for _, key in batch),
             after=tuple(sorted({step_of[before] for part in batch for before in after[part]})),
-            serial=_serial(wanted[batch[0][1]]),
+            serial=_turn(batch[0][0], wanted[batch[0][1]]),
             until=_until(batch[0][0], wanted[batch[0][1]]),
             vouches=batch[0][0] != "delete" and KINDS[wanted[batch[0][1]].kind].vouches,
         )
@@ -72,6 +72,10 @@ def _parts(change: Change) -> Iterator[Part]:
 def _serial(change: Change) -> str:
     group = KINDS[change.kind].serial
     return f"{group}:{change.name.split('/', 1)[0]}" if group else ""
+
+
+def _turn(action: StepAction, change: Change) -> str:
+    return change.kind if action == "update" and KINDS[change.kind].updates_in_turn else _serial(change)
 
 
 def _until(action: StepAction, change: Change) -> Literal["ready", "gone"] | None:

@@ -46,6 +46,9 @@ class Kind:
     serial: str = ""
     """Writes to objects of equal `serial` under one parent run one after the other: a load balancer, a gateway, a
     database instance and all that belongs to them. The parent's name is the first part of every name in the group."""
+    updates_in_turn: bool = False
+    """Whether changes of its objects run one after the other, wherever they are: nodes, which leave the pool meanwhile.
+    Making one waits for none."""
     makes_way: bool = False
     """Whether its objects have something that only one of the same `serial` can have (a port, a name): none is changed
     before those that go have gone, and none is made before the others have changed."""

@@ -212,6 +212,7 @@ KINDS = (
         product="instance",
         resources=_releases,
         builds=True,
+        updates_in_turn=True,
         settles=False,
         lingers=False,
     ),

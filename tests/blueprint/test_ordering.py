@@ -197,6 +197,20 @@ def test_taking_turns(kind: str, name: str, serial: str) -> None:
     assert steps(change("create", f"{kind}.x", name=name))[f"create {kind}.x"].serial == serial
 
 
+def test_nodes_change_in_turn() -> None:
+    """Each leaves the pool meanwhile. New ones are in none yet, and those that go are not waited for."""
+    nodes = [
+        change(action, f"node_release.{action}", name=f"{action}/release") for action in ("update", "create", "delete")
+    ]
+    found = steps(*nodes, change("update", "node_release.b", name="b/release"))
+    assert {name: step.serial for name, step in found.items()} == {
+        "update node_release.update": "node_release",
+        "update node_release.b": "node_release",
+        "create node_release.create": "",
+        "delete node_release.delete": "",
+    }
+
+
 def test_independent_steps_do_not_wait() -> None:
     """There are no levels: what has no path between it has no order."""
     chain = [change("create", "vpc.a"), change("create", "pn.a", needs=("vpc.a",))]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scaleway.instance.v1 import Server, ServerState
 
 from activities.kinds.instance.answers import list_servers
+from activities.kinds.node.place import Place
 from activities.kinds.node.setup import look_at_setup
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.release.on_node import OnNode
@@ -67,8 +68,14 @@ class NodeReleaseLifecycle(Lifecycle):
         return release_id(resource.inputs["nic_id"])
 
     def update(self, resource: Resource, item: Observed, differences: Sequence[Difference]) -> None:
-        """See `Lifecycle`."""
-        self._bring_up(resource)
+        """Change it outside the pool, if the others can stand in for it; in place otherwise. Then it is in the pool.
+
+        Nodes take turns: the kind says so.
+        """
+        node = resource.name.removesuffix(f"/{RELEASE}")
+        place = Place(self.cloud, self._site(resource), node)
+        if self._bring_up(resource, place):
+            place.join()
 
     def delete(self, item: Observed) -> None:
         """Let the connections of the node end, and stop its units. One that was out of reach already just goes.
@@ -99,25 +106,38 @@ class NodeReleaseLifecycle(Lifecycle):
 
     # -- one node ----------------------------------------------------------------------------------------------
 
-    def _bring_up(self, resource: Resource) -> None:
+    def _bring_up(self, resource: Resource, place: Place | None = None) -> bool:
         """The environment's release on the node, if there is one.
+
+        Args:
+            resource: what should be.
+            place: in the pool; None for a node that is new.
+
+        Returns:
+            Whether there is one.
 
         Raises:
             Unhealthy: it does not run well there.
             SshUnreachable: the node, or the only one that could tell what is released, cannot be reached.
         """
-        site = Site.model_validate({"target": self.cloud.target, **resource.inputs["site"]})
+        site = self._site(resource)
         node = resource.name.removesuffix(f"/{RELEASE}")
         released = self._released(site)
         if not released:
-            return
+            return False
         inside = self._on(node, site.app)
         if not inside.look().runs(released.commit):
             inside.prepare(released.commit)
+            if place and place.leave():
+                inside.drain()
             inside.switch(released.commit)
             inside.check(released.commit)
         # From now on it can tell too, should the others go.
         inside.mark(MarkInput(site=site, node=node, commit=released.commit, mark="released", at=released.at))
+        return True
+
+    def _site(self, resource: Resource) -> Site:
+        return Site.model_validate({"target": self.cloud.target, **resource.inputs["site"]})
 
     def _released(self, site: Site) -> _Released | None:
         """What its nodes say, or Temporal where none of them knows: the only one may just have been replaced."""
