@@ -321,6 +321,16 @@ def test_a_release_that_cannot_be_built(fleet: Fleet) -> None:
     assert fleet.look().current == runs
 
 
+def test_what_a_build_leaves_running_holds_nothing(fleet: Fleet) -> None:
+    """Neither the lock, for which the next one would wait, nor the connection."""
+    commit = fleet.repository.commit(install="sleep 1000 >/dev/null 2>&1 & echo $! >left")
+    fleet.step(fleet.releases.prepare, fleet.input(commit))
+    try:
+        fleet.on_node("flock --nonblock /var/lib/scaleway-infra/releases/build.lock true")
+    finally:
+        fleet.on_node(f"kill $(cat /srv/tiny/releases/{commit}/left)")
+
+
 def test_a_disk_that_is_full_is_not_the_release_s_fault(fleet: Fleet) -> None:
     """Neither of the one that cannot be fetched for want of space, nor of the one that cannot be built."""
     fleet.deploy(fleet.repository.commit())
