@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import asyncssh
 import pytest
 
 from activities.registry import LIFECYCLES, Clouds
+from activities.release.balancer import Balancer
 from activities.release.on_node import OnNode
 from activities.settings import ScalewaySettings
 from activities.ssh.script import Script
@@ -129,6 +131,18 @@ def differences(plan: Plan) -> dict[str, tuple[Any, Any]]:
     """What is not as declared on the first node."""
     (change,) = [change for change in plan.changes if change.key == "node_setup.core-01"]
     return {difference.path: (difference.old, difference.new) for difference in change.differences}
+
+
+def writes(house: House) -> int:
+    """How often the pool was written."""
+    asked = house.emulator.requests()["requests"]
+    return sum(entry["method"] == "PUT" and entry["path"].endswith("/servers") for entry in asked)
+
+
+def machines(house: House) -> dict[str, Any]:
+    """Machines that run."""
+    found: dict[str, Any] = house.emulator.call("GET", "/_emulator/real")["running"]["machines"]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -281,9 +295,31 @@ def test_a_second_node_gets_the_release_and_leaves(house: House) -> None:
 
 
 @real
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
+def test_a_node_changes_outside_the_pool(house: House) -> None:
+    """With another one to stand in for it; at the end the load balancer finds both well."""
+    data = house.declared(2) | {"load_balancer": {"backends": {"api": {"nodes": "core"}}}}
+    house.site.apply(data)
+    balancer = Balancer(house.clouds.cloud(TARGET), "api")
+    eventually(lambda: len(balancer.healthy(balancer.look())) == 2, "both are well")
+    house.on("lssm-prod-core-02", "systemctl stop app")
+
+    before = writes(house)
+    assert actions(house.site.plan(data)) == {"node_release.core-02": "update"}
+    house.site.apply(data)
+
+    assert writes(house) == before + 2
+    assert len(balancer.look().members) == 2
+    assert house.inside("lssm-prod-core-02").look().runs(house.commit)
+    assert len(balancer.healthy(balancer.look())) == 2
+    house.site.apply(house.declared(1))
+    eventually(lambda: len(machines(house)) == 1, "the second machine is gone")
+
+
+@real
 def test_a_node_out_of_reach(house: House) -> None:
     """A machine that is dead breaks no plan, and shows as what it is; a destroy does not wait for it."""
-    (machine,) = house.emulator.call("GET", "/_emulator/real")["running"]["machines"].values()
+    (machine,) = machines(house).values()
     os.kill(machine["pid"], signal.SIGKILL)
 
     plan = house.plan()
@@ -292,4 +328,4 @@ def test_a_node_out_of_reach(house: House) -> None:
     assert differences(plan)["reachable"] == (False, True)
     plan = house.site.apply(house.declared(), destroy=True)
     assert {"node_release.core-01", "server.core-01"} <= {c.key for c in plan.changes if c.action == "delete"}
-    eventually(lambda: not house.emulator.call("GET", "/_emulator/real")["running"]["machines"], "no machine is left")
+    eventually(lambda: not machines(house), "no machine is left")
