@@ -127,15 +127,19 @@ class OnNode:
             return ""
         return self._with_variables("migrate", commit, migrate.command, migrate.timeout, step=_step()).tail
 
-    def drain(self) -> DrainOutput:
-        """Wait until nobody is connected any more, or the deadline is over."""
+    def drain(self, since: float | None = None) -> DrainOutput:
+        """Wait until nobody is connected any more, or the deadline is over.
+
+        Args:
+            since: when the deadline began, seconds since the epoch; with the step's first attempt if left out.
+        """
         began, context = time.monotonic(), contextvars.copy_context()
 
         def on_line(line: str) -> None:
             if activity.in_activity():
                 activity.heartbeat(f"{self._node}: {line}")
 
-        limit = _left_of(self._site.app.drain, least=0.0)
+        limit = _left_of(self._site.app.drain, 0.0, since)
         outcome = self._run(("units", "drain"), lambda line: context.copy().run(on_line, line), limit=limit)
         told = reports.values(outcome.output)
         seconds = round(time.monotonic() - began, 3)
@@ -153,13 +157,17 @@ class OnNode:
         """Run nothing."""
         return self._change("stop")
 
-    def check(self, commit: str) -> None:
+    def check(self, commit: str, since: float | None = None) -> None:
         """Wait until the units run that release and the node says that it is well.
+
+        Args:
+            commit: the release.
+            since: as for `drain`.
 
         Raises:
             Unhealthy: they do not, or not in time.
         """
-        self._be_well(commit, within=_left_of(self._site.app.healthy_within, LEAST_WAIT), hold=0)
+        self._be_well(commit, within=_left_of(self._site.app.healthy_within, LEAST_WAIT, since), hold=0)
 
     def watch(self, commit: str, seconds: float) -> None:
         """See that the node stays well for so long.
@@ -245,7 +253,7 @@ def _step() -> int:
     return int(activity.info().scheduled_time.timestamp() * 1_000_000)
 
 
-def _left_of(seconds: float, least: float) -> int:
-    """Milliseconds that are left of a time that began with the step's first attempt."""
-    waited = time.time() - activity.info().scheduled_time.timestamp()
+def _left_of(seconds: float, least: float, since: float | None) -> int:
+    """Milliseconds that are left of a time that began then, or with the step's first attempt."""
+    waited = time.time() - (since or activity.info().scheduled_time.timestamp())
     return _milliseconds(max(seconds - waited, least))

@@ -128,10 +128,11 @@ class NodeReleaseLifecycle(Lifecycle):
         inside = self._on(node, site.app)
         if not inside.look().runs(released.commit):
             inside.prepare(released.commit)
+            # The building took its time; the deadlines of the rest begin when it does.
             if place and place.leave():
-                inside.drain()
+                inside.drain(since=time.time())
             inside.switch(released.commit)
-            inside.check(released.commit)
+            inside.check(released.commit, since=time.time())
         # From now on it can tell too, should the others go.
         inside.mark(MarkInput(site=site, node=node, commit=released.commit, mark="released", at=released.at))
         return True
