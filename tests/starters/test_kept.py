@@ -20,6 +20,8 @@ IDLE = ("sleep", "1000")
 
 def test_a_killed_worker_is_started_again_and_nothing_is_left(tmp_path: Path) -> None:
     """While the main thread does something else: the process ends with its thread only when it is told to."""
+    # Other tests of the session have processes of their own.
+    before = set(psutil.Process().children())
     dev = Dev(tmp_path, port=0, temporal_port=0, ui_port=0, latency=0, worker=IDLE)
     kept = Kept(dev)
     kept.start()
@@ -28,7 +30,7 @@ def test_a_killed_worker_is_started_again_and_nothing_is_left(tmp_path: Path) ->
         assert first
         os.kill(first, signal.SIGKILL)
         eventually(lambda: dev.worker.pid != first and dev.worker.returncode is None)
-        children = psutil.Process().children()
+        children = set(psutil.Process().children()) - before
         assert dev.worker.pid in {child.pid for child in children}
     finally:
         kept.stop()
@@ -48,8 +50,9 @@ def test_what_died_meanwhile_is_told_at_the_end(tmp_path: Path) -> None:
     """Whatever failed since then failed for that."""
     dev = Dev(tmp_path, port=0, temporal_port=0, ui_port=0, latency=0, worker=IDLE)
     kept = Kept(dev)
+    before = set(psutil.Process().children())
     kept.start()
-    server = next(child for child in psutil.Process().children() if "emulator" in child.cmdline())
+    server = next(child for child in set(psutil.Process().children()) - before if "emulator" in child.cmdline())
     server.kill()
     eventually(lambda: dev.worker.returncode is not None)
     with pytest.raises(StartError, match="the local Scaleway"):
