@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from blueprint.environment.app import App, EnvFile
 from blueprint.environment.checks.identity import engine_secrets
@@ -27,6 +28,10 @@ def check(environment: Environment) -> Iterator[Problem]:
     users = ["root", *(user.name for user in environment.nodes[app.nodes].cloud_init.users)]
     if app.user not in users:
         yield Problem(("app", "user"), unknown(app.user, users, f"nodes.{app.nodes}.cloud_init.users"))
+    if urlsplit(app.repository).password:
+        yield Problem(
+            ("app", "repository"), "holds a password, which histories would show; an address without one fits"
+        )
     if app.llm_routing and not environment.llm:
         yield Problem(("app", "llm_routing"), "there is no table to write; llm is missing")
     if app.env_file:
