@@ -198,8 +198,9 @@ class ReleaseRun:
             await roll.forward()
         except (ActivityError, Stopped) as error:
             trouble = await self._go_back(plan, roll, error)
-        after, queues = await self._connections(), await self._queues()
-        self._note(nodes=roll.records, connections_after=after, queues_after=queues, probe=await self._end_probe(probe))
+        # Side by side: a probe notices within a second that it is to end.
+        after, queues, seen = await asyncio.gather(self._connections(), self._queues(), self._end_probe(probe))
+        self._note(nodes=roll.records, connections_after=after, queues_after=queues, probe=seen)
         if trouble:
             raise self._failed(trouble)
 
