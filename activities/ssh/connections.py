@@ -147,6 +147,7 @@ class Connections:
             tunnel = await holds.enter_async_context(self._use(hop.through)) if hop.through else None
             connection = await self._shake_hands(hop, tunnel)
         except BaseException:
+            # A cancelled wait too: the tunnel would otherwise count as used for ever, and never be closed.
             await holds.aclose()
             raise
         opened = _Open(connection, holds)
