@@ -95,33 +95,32 @@ def asking(url: str, address: str) -> Callable[[], bool]:
     """A function that asks `url` at that address, and says whether the answer was good.
 
     Each time over a new connection: one that is kept may be closed just as it is used, which says nothing about the
-    release, and to ask again would hide an answer that was lost.
+    release, and to ask again would hide an answer that was lost. So each has a pool of its own: a server may close
+    without having said so, and a pool keeps what was not said to be closed.
     """
     parts = urlsplit(url)
     assert parts.hostname
-    pool: urllib3.HTTPConnectionPool
-    if parts.scheme == "https":
-        # The context reads SSL_CERT_FILE: the local Scaleway's balancer has a certificate of a local authority.
-        pool = urllib3.HTTPSConnectionPool(
-            address,
-            parts.port or 443,
-            ssl_context=ssl.create_default_context(),
-            server_hostname=parts.hostname,
-            assert_hostname=parts.hostname,
-        )
-    else:
-        pool = urllib3.HTTPConnectionPool(address, parts.port or 80)
+    hostname = parts.hostname
+    # The context reads SSL_CERT_FILE: the local Scaleway's balancer has a certificate of a local authority.
+    context = ssl.create_default_context() if parts.scheme == "https" else None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
+    def pool() -> urllib3.HTTPConnectionPool:
+        if context is None:
+            return urllib3.HTTPConnectionPool(address, parts.port or 80)
+        return urllib3.HTTPSConnectionPool(
+            address,
+            parts.port or 443,
+            ssl_context=context,
+            server_hostname=hostname,
+            assert_hostname=hostname,
+        )
+
     def ask() -> bool:
+        headers = {"Host": parts.netloc, "Connection": "close"}
         try:
-            answer = pool.request(
-                "GET",
-                path,
-                headers={"Host": parts.netloc, "Connection": "close"},
-                timeout=PATIENCE,
-                retries=False,
-            )
+            with pool() as fresh:
+                answer = fresh.request("GET", path, headers=headers, timeout=PATIENCE, retries=False)
         except urllib3.exceptions.HTTPError:
             return False
         return 200 <= answer.status < 400
