@@ -5,7 +5,7 @@ from __future__ import annotations
 SUITE = "bookworm"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "git", "sudo", "ca-certificates", "iproute2", "curl", "procps",
-    "unzip", "zstd", "postgresql-client",
+    "unzip", "zstd", "age", "python3", "postgresql-client",
 )  # fmt: skip
 BUN_VERSION = "1.4.5"
 BUN_CACHE = "/var/cache/bun"
