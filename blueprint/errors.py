@@ -14,6 +14,10 @@
     ├── HostKeyChanged            host_key_changed         a machine is not the one that it was
     ├── CommandFailed             command_failed           a command on a node ended with an error
     ├── Unhealthy                 unhealthy                a release does not run well on a node
+    ├── RestoreRefused            restore_refused          a restore would touch what it must not
+    ├── Damaged                   damaged                  a backup is not what was written
+    ├── BackupFailed              backup_failed            an asset has no new backup
+    ├── DrillFailed               drill_failed             a backup was restored and is not what it should be
     ├── LeftOver                  left_over                something of ours is still there after a destroy
     ├── NotOurs                   not_ours                 an object has our name but not our tag
     ├── Ambiguous                 ambiguous                two objects answer to one name
@@ -154,6 +158,30 @@ class Unhealthy(EngineError):
     """A release does not start, or does not stay well."""
 
     code = "unhealthy"
+
+
+class RestoreRefused(EngineError):
+    """A restore would touch what it must not, or has nothing to restore."""
+
+    code = "restore_refused"
+
+
+class Damaged(EngineError):
+    """A part of a backup is missing or other than what was written; `subject` names it."""
+
+    code = "damaged"
+
+
+class BackupFailed(EngineError):
+    """One asset or more have no new backup; what they had before is untouched."""
+
+    code = "backup_failed"
+
+
+class DrillFailed(EngineError):
+    """A backup was restored, and is not what it should be."""
+
+    code = "drill_failed"
 
 
 class LeftOver(EngineError):

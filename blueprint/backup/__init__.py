@@ -1,0 +1,1 @@
+"""Backups: what they consist of, where they are kept, which stay, and whether they are good. Pure."""

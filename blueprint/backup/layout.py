@@ -1,0 +1,58 @@
+"""Where things are in the backup bucket.
+
+<env>/catalogue/<asset>/<id>/manifest.json      written last: without it there is no backup
+<env>/catalogue/<asset>/<id>/drill-<time>.json  how a restore of it went
+<env>/catalogue/<asset>/<id>/pin-<name>.json    why it must stay
+<env>/catalogue/<asset>/<id>/failure.json       why there is no manifest
+<env>/data/<asset>/<id>/<archive>.<index>       a part of a database's archive; `cat` puts an archive together
+<env>/data/<asset>/<id>/entries.<index>         the list of a bucket's objects
+<env>/blobs/<bucket>/<xx>/<digest>              a bucket's object, shared by all backups that have it
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from blueprint.backup.site import Store
+
+MANIFEST, FAILURE, DRILL, PIN = "manifest.json", "failure.json", "drill-", "pin-"
+
+
+def backup_id(at: float, unique: str) -> str:
+    """Id of a backup run: sorts by time, and says it: 20261126T143005Z-3f2a."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}-{unique[:4]}"
+
+
+def moment(id: str) -> float:
+    """The moment in a backup's id, seconds since the epoch."""
+    return datetime.strptime(id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def catalogue(store: Store) -> str:
+    """Prefix of the catalogue."""
+    return f"{store.prefix}/catalogue/"
+
+
+def entry(store: Store, asset: str, id: str) -> str:
+    """Prefix of what the catalogue knows of one backup."""
+    return f"{catalogue(store)}{asset}/{id}/"
+
+
+def data(store: Store, asset: str = "", id: str = "") -> str:
+    """Prefix of the data of all backups, of an asset's, or of one."""
+    return f"{store.prefix}/data/" + (f"{asset}/" if asset else "") + (f"{id}/" if id else "")
+
+
+def part(store: Store, asset: str, id: str, archive: str, index: int) -> str:
+    """Key of one part."""
+    return f"{data(store, asset, id)}{archive}.{index:04d}"
+
+
+def blobs(store: Store, bucket: str) -> str:
+    """Prefix of the objects of a bucket."""
+    return f"{store.prefix}/blobs/{bucket}/"
+
+
+def blob(store: Store, bucket: str, digest: str) -> str:
+    """Key of one object of a bucket."""
+    return f"{blobs(store, bucket)}{digest[:2]}/{digest}"

@@ -1,0 +1,1 @@
+"""Backups, drills, retention and restores as durable stories."""
