@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
 
 from blueprint.errors import EngineError
 
@@ -20,11 +20,11 @@ def failure(error: EngineError, *details: Any) -> ApplicationError:
 
 
 def told(error: BaseException) -> str:
-    """What a failed activity, or an error of ours, says in words for people."""
-    cause = error.cause if isinstance(error, ActivityError) else error
+    """What a failed activity or child, or an error of ours, says in words for people."""
+    cause = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else error
     return str(getattr(cause, "message", None) or cause or error)
 
 
-def code_of(error: ActivityError) -> str:
-    """The stable code of a failed activity; empty if it has none, as for a time-out."""
+def code_of(error: ActivityError | ChildWorkflowError) -> str:
+    """The stable code of a failed activity or child; empty if it has none, as for a time-out."""
     return (error.cause.type or "") if isinstance(error.cause, ApplicationError) else ""

@@ -21,6 +21,8 @@ __all__ = [
     "SEARCH_ATTRIBUTES",
     "STARTED_BY",
     "TASK_QUEUE",
+    "backup_turn",
+    "drill_turn",
     "freeze_id",
     "look_id",
     "turn_id",
@@ -33,7 +35,7 @@ BLOCKED_STEP = SearchAttributeKey.for_keyword("BlockedStep")
 ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
 """Such as "lssm-prod"."""
 OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
-"""apply, destroy, deploy, rollback, plan, drift, status, releases."""
+"""apply, destroy, deploy, rollback, plan, drift, status, releases, backup, drill, retention, restore, ..."""
 STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 """Who or what started the run."""
 
@@ -46,3 +48,13 @@ def turn_id(environment: str) -> str:
     Only one workflow of an id runs at a time, so the running workflow is the lock: it cannot be left behind.
     """
     return f"environment/{environment}"
+
+
+def backup_turn(environment: str) -> str:
+    """Workflow id of backups and retention: a sweep never removes what a backup is about to name."""
+    return f"backup/{environment}"
+
+
+def drill_turn(environment: str) -> str:
+    """Workflow id of drills: each drops what those before it left behind."""
+    return f"drill/{environment}"
