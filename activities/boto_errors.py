@@ -16,13 +16,24 @@ _ABSENT = (
     "NoSuchCORSConfiguration",
     "NoSuchLifecycleConfiguration",
     "NoSuchBucketPolicy",
+    "ObjectLockConfigurationNotFoundError",
 )
 """How S3 says that a bucket has none of it."""
 _THROTTLED = ("SlowDown", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests")
 _QUOTA = ("QuotaExceeded", "TooManyBuckets", "OverLimit")
 _DENIED = ("AccessDenied", "AccessDeniedException")
 """SQS answers 400 with it; fresh credentials take their time to be known there too."""
-_GONE = ("NoSuchBucket", "NoSuchKey", "QueueDoesNotExist", "NonExistentQueue", "NotFound", "404")
+_GONE = (
+    "NoSuchBucket",
+    "NoSuchKey",
+    "NoSuchVersion",
+    "NoSuchUpload",
+    "NotFound",
+    "404",
+    "QueueDoesNotExist",
+    "NonExistentQueue",
+)
+_SKEWED = ("RequestTimeTooSkewed",)
 
 
 @contextmanager
@@ -61,6 +72,8 @@ def _translated(error: ClientError, call: str) -> EngineError:
         return Throttled(text)
     if short in _GONE:
         return Gone(text)
+    if short in _SKEWED:
+        return Refused(text, remedy="set the clock of the worker's machine; a time service keeps it right")
     if short in _DENIED:
         return classify(403, {"message": message or code}, call)
     if short in _QUOTA:
