@@ -23,6 +23,8 @@ class Entry(Model):
     drills: tuple[DrillRecord, ...] = ()
     """In order."""
     pins: tuple[Pin, ...] = ()
+    versioned: bool = False
+    """Whether it is a bucket's and has all versions: then it shows every moment before, too."""
     damaged: str = ""
     """What is wrong with its manifest; empty if nothing is."""
 

@@ -72,7 +72,7 @@ class BucketContents(Model):
     """A bucket's backup: copies of its objects, shared with its other backups, and a list of what was where."""
 
     entries: tuple[Part, ...]
-    """The list: lines of JSON through zstd, in parts that each stand alone."""
+    """The list: lines of JSON through gzip, in parts that each stand alone. See `blueprint.backup.objects`."""
     objects: int
     """Current ones."""
     versions: int
