@@ -164,6 +164,11 @@ class Names:
         return f"cockpit-{token}"
 
     @property
+    def backup_secret(self) -> str:
+        """Name in `secret_path` of the age identity that opens the backups."""
+        return "backup-key"
+
+    @property
     def bastion_secret(self) -> str:
         """Name in `secret_path` of what the bastion is known by: no secret, but nobody else must change it."""
         return "ssh-bastion-host-key"

@@ -146,6 +146,8 @@ class BackupSite(Model):
     """Share of the usual size (median of the last five) below which a backup is suspicious."""
     lanes: int = 2
     """Tables that are dumped or restored side by side."""
+    before_migration: tuple[str, ...] = ()
+    """Assets that are backed up before a release migrates."""
     dead_man: str = ""
     """URL that is asked whenever all is well; silence there is the alarm. None if empty."""
     file: dict[str, Any] = {}

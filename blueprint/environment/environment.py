@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from blueprint.environment.app import App
+from blueprint.environment.backup import Backup
 from blueprint.environment.base import Section
 from blueprint.environment.buckets import Bucket
 from blueprint.environment.dns import Zone
@@ -90,6 +91,8 @@ class Environment(Section):
     """LLM routing table; none if left out."""
     app: App | None = None
     """The application and its releases; nothing is released if left out."""
+    backup: Backup | None = None
+    """Backups; none if left out."""
     schedules: Schedules = Schedules()
     """What happens by the clock."""
 
@@ -101,3 +104,17 @@ class Environment(Section):
     def node_names(self, role: str) -> list[str]:
         """Names of the nodes of a role, in order."""
         return [self.names.node(role, index) for index in range(1, self.nodes[role].count + 1)]
+
+    @property
+    def backup_role(self) -> str | None:
+        """Role of the nodes from which databases are backed up; None if there is no one to choose."""
+        chosen = (self.backup and self.backup.nodes) or (self.app and self.app.nodes)
+        return chosen or (next(iter(self.nodes)) if len(self.nodes) == 1 else None)
+
+    @property
+    def backed_up_buckets(self) -> list[str]:
+        """Those of `buckets` that are backed up, by key."""
+        if self.backup is None:
+            return []
+        without = {self.backup.bucket, *self.backup.exclude_buckets}
+        return [key for key in self.buckets if key not in without]
