@@ -89,6 +89,12 @@ Phase = Literal[
     "migrating",
     "rolling",
     "rolling back",
+    "backing up",
+    "drilling",
+    "deleting",
+    "restoring",
+    "checking",
+    "swapping",
     "recording",
     "done",
 ]

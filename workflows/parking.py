@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
@@ -45,12 +46,27 @@ class Parking:
         workflow.logger.error("step %s is parked: %s", step, trouble)
         self._show()
 
-    async def decision(self, step: str) -> Decision:
-        """Wait, for as long as it takes, until somebody decides about a parked step, or the run is cancelled."""
-        await workflow.wait_condition(lambda: step in self._decisions or self.aborted is not None or self._closed)
+    async def decision(self, step: str, patience: timedelta | None = None) -> Decision:
+        """Wait until somebody decides about a parked step, or the run is cancelled.
+
+        Args:
+            step: which.
+            patience: longest wait; for as long as it takes if None.
+
+        Raises:
+            TimeoutError: nobody has decided within the patience.
+        """
+        try:
+            await workflow.wait_condition(
+                lambda: step in self._decisions or self.aborted is not None or self._closed,
+                timeout=patience,
+                timeout_summary=f"until somebody decides about {step}"[:200],
+            )
+        except TimeoutError:
+            self._unpark(step)
+            raise
         decision = self._decisions.pop(step, "abort")
-        del self.parked[step], self._choices[step]
-        self._show()
+        self._unpark(step)
         return decision
 
     def retry(self) -> Decided:
@@ -106,6 +122,10 @@ class Parking:
     def _decide(self, decision: Decision, steps: tuple[str, ...]) -> Decided:
         self._decisions.update(dict.fromkeys(steps, decision))
         return Decided(steps=steps)
+
+    def _unpark(self, step: str) -> None:
+        del self.parked[step], self._choices[step]
+        self._show()
 
     def _show(self) -> None:
         """In search attributes too: those are seen even while no worker is there to answer."""

@@ -7,6 +7,7 @@
 <env>/data/<asset>/<id>/<archive>.<index>       a part of a database's archive; `cat` puts an archive together
 <env>/data/<asset>/<id>/entries.<index>         the list of a bucket's objects
 <env>/blobs/<bucket>/<xx>/<digest>              a bucket's object, shared by all backups that have it
+<env>/scratch/<run>/<key>                       an object that a drill restored, until it has ended
 """
 
 from __future__ import annotations
@@ -56,3 +57,8 @@ def blobs(store: Store, bucket: str) -> str:
 def blob(store: Store, bucket: str, digest: str) -> str:
     """Key of one object of a bucket."""
     return f"{blobs(store, bucket)}{digest[:2]}/{digest}"
+
+
+def scratch(store: Store, run: str) -> str:
+    """Prefix of what a drill restores of a bucket: never in the bucket itself."""
+    return f"{store.prefix}/scratch/{run}/"

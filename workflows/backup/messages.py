@@ -53,6 +53,8 @@ class DrillOutput(Model):
     """How drills went. A run in which one did not pass fails, with this output in its error's details."""
 
     records: tuple[DrillRecord, ...]
+    troubles: tuple[str, ...] = ()
+    """Assets without a verdict, and scratch places that could not be removed. A run that has any fails, too."""
     assets: tuple[AssetHealth, ...] = ()
 
 
@@ -76,6 +78,8 @@ class RetentionOutput(Model):
     locked: int = 0
     """Objects that the bucket's lock still keeps."""
     swept: SweepOutput = SweepOutput()
+    troubles: tuple[str, ...] = ()
+    """What could not be removed. A run that has any fails, with this output in its error's details."""
 
 
 class ScheduledInput(Model):

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
-from temporalio.workflow import ActivityHandle
+from temporalio.exceptions import FailureError
 
 from blueprint.contract import ActivityType
 from workflows.calls import ATTEMPT, begin
@@ -36,7 +35,8 @@ class Timeline:
         self._state: dict[str, StepState] = {}
         self._times: dict[str, list[float]] = {}
         self._troubles: dict[str, str] = {}
-        self._calls: set[ActivityHandle[object]] = set()
+        # In order: a set would cancel them in another order when the run is replayed.
+        self._calls: dict[asyncio.Task[Any], None] = {}
         self._stopping = False
         self._shielded = False
 
@@ -46,8 +46,8 @@ class Timeline:
         """Begin nothing new, and let attempts under way come to their end. Has no effect on what is shielded."""
         self._stopping = True
         if not self._shielded:
-            for handle in self._calls:
-                handle.cancel()
+            for task in self._calls:
+                task.cancel()
 
     @property
     def stopped(self) -> bool:
@@ -100,15 +100,28 @@ class Timeline:
             ActivityError: it failed for good.
             Stopped: it did not begin, or was ended, because the run is to end.
         """
+        return await self.follow(step, lambda: begin(activity, argument, title, attempt=attempt))
+
+    async def follow(self, step: str, start: Callable[[], asyncio.Task[O]]) -> O:
+        """One step: whatever can be waited for and cancelled, to its end.
+
+        Args:
+            step: id, as people see it.
+            start: begins it.
+
+        Raises:
+            FailureError: it failed for good.
+            Stopped: it did not begin, or was ended, because the run is to end.
+        """
         if self._stopping and not self._shielded:
             self._state[step] = "dropped"
             raise Stopped
         self._enter(step, "running")
-        handle = begin(activity, argument, title, attempt=attempt)
-        self._calls.add(handle)
+        task = start()
+        self._calls[task] = None
         try:
-            result = await handle
-        except (ActivityError, asyncio.CancelledError):
+            result = await task
+        except (FailureError, asyncio.CancelledError):
             # A bare CancelledError comes if the cancel and the activity's end meet in one workflow task.
             ended = self._stopping and not self._shielded
             self._close(step, "dropped" if ended else "failed")
@@ -116,7 +129,7 @@ class Timeline:
                 raise Stopped from None
             raise
         finally:
-            self._calls.discard(handle)
+            del self._calls[task]
         self._close(step, "done")
         return result
 

@@ -1,0 +1,243 @@
+"""What runs of backups, drills and restores share: steps that people see, questions when one fails, tidying up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ChildWorkflowError, FailureError
+
+from blueprint.backup.site import BackupSite
+from blueprint.contract import ActivityType
+from workflows.calls import ATTEMPT, begin
+from workflows.failures import code_of, told
+from workflows.messages import Phase, Progress, StepProgress
+from workflows.parking import Decision, Parking
+from workflows.release.timeline import Stopped, Timeline
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+TRANSFER = timedelta(hours=12)
+"""Longest attempt of what moves data. One that died is noticed by its silence long before."""
+UNATTENDED = timedelta(hours=4)
+"""How long a step waits for an operator. Runs at night have none, and keep a turn that the next run wants."""
+_DONE_SHOWN = 25
+"""Steps that have ended, in the current details: of hundreds of deletions the latest ones."""
+
+
+class GivenUp(Exception):
+    """A step failed, and nobody wants it tried again.
+
+    Attributes:
+        trouble: what happened, in words.
+        code: the failure's stable code; empty if it had none.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(told(error))
+        self.trouble = told(error)
+        self.code = code_of(error) if isinstance(error, ActivityError | ChildWorkflowError) else ""
+
+
+class Course:
+    """The course of one run.
+
+    Args:
+        title: the run in a few words, as its current details begin.
+        patience: how long a step that failed waits for an operator.
+    """
+
+    def __init__(self, title: str, patience: timedelta = UNATTENDED) -> None:
+        self.parking = Parking()
+        self.timeline = Timeline(self._show)
+        self._title = title
+        self._patience = patience
+        self._phase: Phase = "preflight"
+        self._note = ""
+        self._deserted = False
+
+    def progress(self) -> Progress:
+        """The run, seen from outside."""
+        return Progress(phase=self._phase, steps=self.timeline.progress())
+
+    def enter(self, phase: Phase, note: str = "") -> None:
+        """Say what the run is at.
+
+        Args:
+            phase: what.
+            note: Markdown that stands above the steps from now on; what stood there stays if empty.
+        """
+        self._phase = phase
+        self._note = note or self._note
+        self._show()
+
+    @property
+    def ending(self) -> bool:
+        """Whether no further step is to begin: the run is cancelled, or an operator ended it."""
+        return self.timeline.stopped or self.parking.aborted is not None
+
+    async def run(self, story: Coroutine[Any, Any, O]) -> O:
+        """The story of the run. If it is cancelled, what is under way is ended, and the story tidies up.
+
+        Raises:
+            CancelledError: it was cancelled before the story had come to its end.
+        """
+        task = asyncio.create_task(story)
+        try:
+            result = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.timeline.stop()
+            self.parking.close()
+            (ended,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(ended, BaseException):
+                raise
+            result = ended
+        self.enter("done")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return result
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    async def carry_out(
+        self,
+        step: str,
+        activity: ActivityType[I, O],
+        argument: I,
+        title: str,
+        *,
+        choices: Mapping[Decision, str],
+        attempt: timedelta = ATTEMPT,
+        final: Collection[str] = (),
+        lane: AbstractAsyncContextManager[Any] | None = None,
+    ) -> O:
+        """One activity. If it fails for good, an operator is asked, for as long as the run's patience lasts.
+
+        Args:
+            step: id, as people see it.
+            activity: which.
+            argument: its input.
+            title: the line beside it in Temporal's UI.
+            choices: what each decision means here.
+            attempt: longest attempt.
+            final: codes of failures about which nobody is asked.
+            lane: held while it runs, and not while it waits for an operator.
+
+        Raises:
+            GivenUp: it failed, and is not tried again.
+            Stopped: the run is to end.
+        """
+        return await self.insist(
+            step, lambda: begin(activity, argument, title, attempt=attempt), choices=choices, final=final, lane=lane
+        )
+
+    async def insist(
+        self,
+        step: str,
+        start: Callable[[], asyncio.Task[O]],
+        *,
+        choices: Mapping[Decision, str],
+        final: Collection[str] = (),
+        lane: AbstractAsyncContextManager[Any] | None = None,
+    ) -> O:
+        """As `carry_out`, for whatever can be waited for.
+
+        Raises:
+            GivenUp: it failed, and is not tried again.
+            Stopped: the run is to end.
+        """
+        while True:
+            try:
+                async with lane or nullcontext():
+                    return await self.timeline.follow(step, start)
+            except FailureError as error:
+                given_up = GivenUp(error)
+            if given_up.code in final or await self.ask(step, given_up.trouble, choices) != "retry":
+                raise given_up
+
+    async def attempt(self, step: str, activity: ActivityType[I, O], argument: I, title: str) -> O | None:
+        """One activity that the run can do without: if it fails, that is in the log, and nobody is asked.
+
+        Raises:
+            Stopped: the run is to end.
+        """
+        try:
+            return await self.timeline.carry_out(step, activity, argument, title)
+        except FailureError as error:
+            workflow.logger.warning("%s: %s", step, told(error))
+            return None
+
+    async def tidy(self, step: str, activity: ActivityType[I, O], argument: I, title: str) -> bool:
+        """As `attempt`, even if the run is to end. Whether it was done."""
+        with self.timeline.shielded():
+            return await self.attempt(step, activity, argument, title) is not None
+
+    async def ask(self, step: str, trouble: str, choices: Mapping[Decision, str]) -> Decision:
+        """Park a step. After one that nobody answered about, no other waits: nobody is there.
+
+        Returns:
+            The decision; skip if there was none.
+
+        Raises:
+            Stopped: the run is cancelled.
+        """
+        if self._deserted:
+            return "skip"
+        until = (workflow.now() + self._patience).strftime("%Y-%m-%d %H:%M UTC")
+        self.parking.park(step, f"{trouble} (without an answer by {until} it is skipped)", choices)
+        self.timeline.parked(step, trouble)
+        try:
+            decision = await self.parking.decision(step, self._patience)
+        except TimeoutError:
+            self._deserted = True
+            decision = "skip"
+        if self.timeline.stopped:
+            self.timeline.decided(step, "dropped")
+            raise Stopped
+        self.timeline.decided(step, "waiting" if decision == "retry" else "failed")
+        return decision
+
+    # -- bookkeeping -------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        details = described(self._title, self._phase, self._note, self.parking.details(), self.timeline.progress())
+        workflow.set_current_details(details)
+
+
+def described(title: str, phase: str, note: str, question: str, steps: Collection[StepProgress]) -> str:
+    """A run in Markdown, for somebody who has never seen one.
+
+    Args:
+        title: the run in a few words.
+        phase: what it is at.
+        note: what else there is to say.
+        question: what waits for an operator.
+        steps: as they stand.
+    """
+    running = [step.id for step in steps if step.state == "running"]
+    waiting = [step.id for step in steps if step.state == "waiting"]
+    ended = [step for step in steps if step.state in ("done", "failed", "skipped", "dropped")]
+    lines = [f"**{title}**: {phase}"]
+    if running:
+        lines.append("Now: " + ", ".join(f"`{step}`" for step in running))
+    if waiting:
+        lines.append("Then: " + ", ".join(f"`{step}`" for step in waiting))
+    if ended:
+        earlier = len(ended) - _DONE_SHOWN
+        ends = [f"- … and {earlier} before these"] if earlier > 0 else []
+        ends += [f"- {step.state}: `{step.id}`{_took(step)}" for step in ended[-_DONE_SHOWN:]]
+        lines.append("\n".join(ends))
+    return "\n\n".join(part for part in (lines[0], question, note, *lines[1:]) if part)
+
+
+def _took(step: StepProgress) -> str:
+    return f", {step.ended - step.started:.1f} s" if step.started is not None and step.ended is not None else ""
+
+
+def lean(site: BackupSite) -> BackupSite:
+    """The site without the environment file: only what describes an environment needs it, and histories are kept."""
+    return site.model_copy(update={"file": {}})
