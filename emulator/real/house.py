@@ -8,6 +8,7 @@ from emulator.real.bastion import Bastions
 from emulator.real.follower import Follower, Followers
 from emulator.real.haproxy.follower import LoadBalancers
 from emulator.real.machines.follower import Machines
+from emulator.real.postgresql.copies import SNAPSHOTS, DatabaseCopies
 from emulator.real.postgresql.follower import Databases
 from emulator.real.redis_server import Caches
 from emulator.world import World
@@ -21,10 +22,12 @@ def followers_of(world: World, folder: Path) -> Followers:
         folder: where their data, configuration and logs are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    databases = Databases(world, folder / "databases", folder / "database-copies" / SNAPSHOTS)
     followers: list[Follower] = [
         Bastions(folder / "bastions"),
         Caches(world, folder / "caches"),
-        Databases(world, folder / "databases"),
+        databases,
+        DatabaseCopies(world, databases, folder / "database-copies"),
         LoadBalancers(world, folder / "load-balancers"),
         Machines(folder / "machines"),
     ]

@@ -60,8 +60,15 @@ class Server(ABC, Generic[Spec]):
         """End its process; the data stays."""
 
 
-class _Post(Generic[Spec]):
-    """A server, how far it is, and what is being done about it."""
+class Post(Generic[Spec]):
+    """A server, how far it is, and what is being done about it.
+
+    Attributes:
+        reached: what it was last made to be; None makes it be looked at anew.
+        error: what stands in the way of more.
+        retry_at: when that is tried again, by the monotonic clock.
+        task: the change that was last begun.
+    """
 
     def __init__(self, server: Server[Spec]) -> None:
         self.server = server
@@ -72,9 +79,11 @@ class _Post(Generic[Spec]):
 
     @property
     def busy(self) -> bool:
+        """Whether it is being changed."""
         return self.task is not None and not self.task.done()
 
     def serves(self, spec: Spec | None = None) -> bool:
+        """Whether it accepts connections and, if `spec` is given, is just that."""
         return self.server.runs and not self.busy and self.reached is not None and spec in (None, self.reached)
 
 
@@ -96,7 +105,7 @@ class Servers(ABC, Generic[Spec]):
     def __init__(self, world: World, folder: Path) -> None:
         self._world = world
         self._folder = folder
-        self._posts: dict[str, _Post[Spec]] = {}
+        self._posts: dict[str, Post[Spec]] = {}
         world.holds.append(self._holds)
 
     @abstractmethod
@@ -119,11 +128,11 @@ class Servers(ABC, Generic[Spec]):
         """Begin what is missing; a server that is being changed is looked at again when that is done."""
         wanted = self.wanted(world)
         for key in sorted(self._left_over() - wanted.keys()):
-            post = self._posts.setdefault(key, _Post(self.server(self._folder / key)))
+            post = self._posts.setdefault(key, Post(self.server(self._folder / key)))
             if not post.busy:
                 post.task = asyncio.create_task(self._remove(key, post))
         for key, spec in wanted.items():
-            post = self._posts.setdefault(key, _Post(self.server(self._folder / key)))
+            post = self._posts.setdefault(key, Post(self.server(self._folder / key)))
             if not post.busy and not post.serves(spec) and time.monotonic() >= post.retry_at:
                 post.task = asyncio.create_task(self._change(key, post, spec))
 
@@ -159,7 +168,7 @@ class Servers(ABC, Generic[Spec]):
         folders = {path.name for path in self._folder.iterdir()} if self._folder.exists() else set()
         return folders | self._posts.keys()
 
-    async def _change(self, key: str, post: _Post[Spec], spec: Spec) -> None:
+    async def _change(self, key: str, post: Post[Spec], spec: Spec) -> None:
         try:
             await post.server.become(spec)
             post.reached, post.error = spec, ""
@@ -168,7 +177,7 @@ class Servers(ABC, Generic[Spec]):
                 log.warning("%s: %s: %s", self.name, key, error)
             post.error, post.retry_at = str(error), time.monotonic() + RETRY
 
-    async def _remove(self, key: str, post: _Post[Spec]) -> None:
+    async def _remove(self, key: str, post: Post[Spec]) -> None:
         await post.server.stop()
         await asyncio.to_thread(shutil.rmtree, self._folder / key, ignore_errors=True)
         self._posts.pop(key, None)

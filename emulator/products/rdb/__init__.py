@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.products.rdb import access, copies, endpoints, instances, logs, replicas, users
+from emulator.products.rdb import access, copies, databases, endpoints, instances, logs, privileges, replicas, users
 
-PRODUCTS = [module.product for module in (instances, endpoints, users, access, copies, replicas, logs)]
+PRODUCTS = [
+    module.product for module in (instances, endpoints, databases, users, privileges, access, copies, replicas, logs)
+]

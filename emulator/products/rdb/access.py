@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from emulator.errors import invalid_arguments, quotas_exceeded, transient_state
 from emulator.paging import page
 from emulator.products.rdb import catalogue
+from emulator.products.rdb.endpoints import served
 from emulator.products.rdb.instances import settings_of
 from emulator.products.rdb.model import (
     INSTANCES,
@@ -158,8 +159,9 @@ def renew_certificate(call: Call) -> Answer:
 
 
 def certified(world: World, instance: Document) -> tuple[str, str]:
-    """The certificate of an instance and its key, both PEM; made when it is first needed."""
-    if "_certificate" not in instance:
+    """The certificate of an instance and its key, both PEM; made when an endpoint first needs it."""
+    addresses = {endpoint["ip"] for endpoint in served(instance)}
+    if "_certificate" not in instance or not addresses <= set(instance["_certified"]):
         _certify(world, instance)
     return instance["_certificate"], instance["_certificate_key"]
 
@@ -169,7 +171,8 @@ def _certify(world: World, instance: Document) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, instance["id"])])
     now = datetime.now(UTC)
-    addresses = [x509.IPAddress(ipaddress.ip_address(endpoint["ip"])) for endpoint in instance["endpoints"]]
+    served_at = [endpoint["ip"] for endpoint in served(instance)]
+    addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in served_at]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -182,6 +185,7 @@ def _certify(world: World, instance: Document) -> None:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(f"{instance['id']}.rdb"), *addresses]), critical=False)
         .sign(key, hashes.SHA256())
     )
+    instance["_certified"] = served_at
     instance["_certificate"] = certificate.public_bytes(serialization.Encoding.PEM).decode()
     instance["_certificate_key"] = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -1,22 +1,31 @@
-"""Backups of one database, and snapshots of a whole instance."""
+"""Backups of one database, and snapshots of a whole instance.
+
+Those of a real instance (`_real`) are files: whoever keeps them notes `_bytes` once there is one, and takes `_restore`
+away once it is carried out.
+"""
 
 from __future__ import annotations
 
 import copy
+import uuid
 from datetime import datetime
+from urllib.parse import urlencode
 
 from emulator.errors import invalid_arguments, not_found, transient_state
 from emulator.paging import matching, page
 from emulator.products.rdb import catalogue
+from emulator.products.rdb.databases import add_database, databases_of
 from emulator.products.rdb.instances import COPIED_AFTER, copy_of, ordered, provision, wants_ha
 from emulator.products.rdb.model import (
     PREFIX,
     become,
     in_region,
+    is_real,
     ready_instance_of,
+    servers_of,
     show_change,
 )
-from emulator.products.rdb.users import add_database, named
+from emulator.products.rdb.users import named
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document, World, hook, public
 
@@ -31,14 +40,21 @@ DAY, YEAR = 86_400.0, 365 * 86_400.0
 EMPTY_BACKUP_BYTES = 1255
 
 
-def _kept(call: Call, table: str) -> list[Document]:
-    """The backups or snapshots of the region, without those that have expired, which go now."""
-    world = call.world
+def expire(world: World, table: str) -> None:
+    """Forget backups or snapshots whose time is over."""
     for document in world.all(table):
-        expires = document["expires_at"]
-        if expires and datetime.fromisoformat(expires).timestamp() <= world.now():
+        if has_passed(world, document["expires_at"]):
             world.remove(table, document["id"])
-    return list(world.where(table, region=call.params["region"]))
+
+
+def has_passed(world: World, date: str | None) -> bool:
+    """Whether there is a date and it lies behind."""
+    return bool(date) and datetime.fromisoformat(str(date)).timestamp() <= world.now()
+
+
+def _kept(call: Call, table: str) -> list[Document]:
+    expire(call.world, table)
+    return list(call.world.where(table, region=call.params["region"]))
 
 
 def _backup_of(call: Call) -> Document:
@@ -97,7 +113,7 @@ def create_backup(call: Call) -> Answer:
     """Dump one database."""
     instance, world = ready_instance_of(call, str(call.body.get("instance_id") or "")), call.world
     database = str(call.body.get("database_name") or "")
-    if named(instance["_databases"], database) is None:
+    if named(databases_of(world, instance), database) is None:
         raise not_found("database", database)
     backup: Document = {
         "id": world.new_id(),
@@ -115,10 +131,18 @@ def create_backup(call: Call) -> Answer:
         "region": instance["region"],
         "same_region": instance["backup_same_region"],
         "_project_id": instance["project_id"],
+        "_real": is_real(world, instance),
     }
     world.put(BACKUPS, backup)
-    world.later(BACKED_UP_AFTER, BACKUPS, backup["id"], change={"status": "ready", "size": EMPTY_BACKUP_BYTES})
+    world.later(BACKED_UP_AFTER, BACKUPS, backup["id"], change={"status": "ready"}, run="rdb.backed_up")
     return public(backup)
+
+
+@hook("rdb.backed_up")
+def backed_up(world: World, backup: Document, data: Document) -> None:
+    """Its size is known."""
+    backup["size"] = backup.get("_bytes", EMPTY_BACKUP_BYTES)
+    world.put(BACKUPS, backup)
 
 
 @product.get("/backups", call_ms=177)
@@ -159,9 +183,12 @@ def export_backup(call: Call) -> Answer:
 @hook("rdb.exported")
 def exported(world: World, backup: Document, data: Document) -> None:
     """The download address appears, with the time at which it stops working."""
+    query = {"X-Amz-Expires": int(DAY), "X-Amz-Signature": uuid.uuid4().hex}
+    servers = servers_of(world) if backup["_real"] else None
+    origin = servers.downloads if servers else f"https://s3.{backup['region']}.scw.cloud"
     backup.update(
         status="ready",
-        download_url=f"https://s3.{backup['region']}.scw.cloud/{backup['instance_id']}/{backup['id']}.custom",
+        download_url=f"{origin}/{backup['instance_id']}/{backup['id']}.custom?{urlencode(query)}",
         download_url_expires_at=world.timestamp(world.now() + DAY),
     )
     world.put(BACKUPS, backup)
@@ -169,15 +196,20 @@ def exported(world: World, backup: Document, data: Document) -> None:
 
 @product.post("/backups/{backup_id}/restore", call_ms=496)
 def restore_backup(call: Call) -> Answer:
-    """Load a backup into a database of an instance, which is made if it is not there."""
+    """Load a backup into a database of an instance, which is made if it is not there.
+
+    What the backup does not have stays; what both have becomes as it was.
+    """
     backup, world = _backup_of(call), call.world
     _require_ready(backup, "database_backup")
     instance = ready_instance_of(call, str(call.body.get("instance_id") or backup["instance_id"]))
     database = str(call.body.get("database_name") or backup["database_name"])
-    if named(instance["_databases"], database) is None:
+    if named(databases_of(world, instance), database) is None:
         add_database(instance, database)
     become(world, instance, "backuping", RESTORED_AFTER)
     backup["status"] = "restoring"
+    if backup["_real"] and is_real(world, instance):
+        backup["_restore"] = {"instance_id": instance["id"], "database": database}
     world.put(BACKUPS, backup)
     world.later(RESTORED_AFTER, BACKUPS, backup["id"], change={"status": "ready"})
     return public(backup)
@@ -206,6 +238,7 @@ def create_snapshot(call: Call) -> Answer:
         "region": instance["region"],
         "_project_id": instance["project_id"],
         "_source": copy.deepcopy(instance),
+        "_real": is_real(world, instance),
     }
     world.put(SNAPSHOTS, snapshot)
     world.later(SNAPSHOT_AFTER, SNAPSHOTS, snapshot["id"], change={"status": "ready", "size": volume["size"]})
@@ -251,5 +284,6 @@ def create_instance_from_snapshot(call: Call) -> Answer:
     name = str(call.body.get("instance_name") or source["name"])
     made = copy_of(world, source, name, node, volume)
     made["is_ha_cluster"] = wants_ha(call.body)
+    made["_origin"] = {"snapshot": snapshot["id"]} if snapshot["_real"] else None
     provision(world, made, COPIED_AFTER, public=True)
     return show_change(world, made)

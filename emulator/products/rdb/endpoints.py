@@ -39,8 +39,8 @@ def direct_endpoint(world: World) -> Document:
 
 
 def public_ip(world: World) -> str:
-    """A public IPv4 address in a range of Scaleway's."""
-    return f"51.159.{world.random.randrange(8, 208)}.{world.random.randrange(2, 254)}"
+    """A public IPv4 address in a block of Scaleway's."""
+    return world.public_ipv4("51.159.0.0/16")
 
 
 def private_endpoint(call: Call, spec: Document, holder: Document) -> Document:
@@ -130,6 +130,7 @@ def create_endpoint(call: Call) -> Answer:
         if kind in endpoint:
             raise already_exists("endpoint", endpoint["id"], f"the instance has a {kind} endpoint")
     if kind == "load_balancer":
+        instance["_coming"] = load_balancer_endpoint(call.world, instance["region"])
         become(call.world, instance, "initializing", RECONFIGURED_AFTER, run="rdb.publish")
         return {"id": "", "name": None, "port": 0}
     endpoint = private_endpoint(call, spec[kind], instance)
@@ -140,9 +141,16 @@ def create_endpoint(call: Call) -> Answer:
 
 @hook("rdb.publish")
 def publish(world: World, instance: Document, data: Document) -> None:
-    """The load balancer's endpoint appears when the instance is ready."""
-    instance["endpoints"].append(load_balancer_endpoint(world, instance["region"]))
-    world.put(INSTANCES, instance)
+    """The load balancer's endpoint, if one was asked for, appears when the instance is ready."""
+    if coming := instance.pop("_coming", None):
+        instance["endpoints"].append(coming)
+        world.put(INSTANCES, instance)
+
+
+def served(instance: Document) -> list[Document]:
+    """The endpoints that a server has to listen at: one comes before it is shown, and goes before that ends."""
+    coming = [instance["_coming"]] if "_coming" in instance else []
+    return [each for each in instance["endpoints"] + coming if each["id"] != instance.get("_going")]
 
 
 @product.get("/endpoints/{endpoint_id}")
@@ -156,7 +164,7 @@ def delete_endpoint(call: Call) -> Answer:
     """Take an endpoint away; it is shown until the configuring is over."""
     table, holder, endpoint = owner_of(call, call.params["endpoint_id"])
     instance = ready_instance_of(call, holder["id"] if table == INSTANCES else holder["instance_id"])
-    holder["status"] = "configuring"
+    holder.update(status="configuring", _going=endpoint["id"])
     call.world.put(table, holder)
     call.world.later(
         RECONFIGURED_AFTER,
@@ -176,6 +184,7 @@ def unpublish(world: World, holder: Document, data: Document) -> None:
         if endpoint["id"] == data["endpoint_id"]:
             give_back(world, endpoint, data["instance_id"])
     holder["endpoints"] = [e for e in holder["endpoints"] if e["id"] != data["endpoint_id"]]
+    del holder["_going"]
     world.put(data["table"], holder)
 
 

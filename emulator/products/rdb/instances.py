@@ -120,13 +120,16 @@ def schedule_backups(world: World, instance: Document) -> None:
     instance["_next_backup"] = world.timestamp(created + frequency * 3600)
 
 
-def provision(world: World, instance: Document, seconds: float, *, public: bool, run: str = "rdb.provisioned") -> None:
+def provision(world: World, instance: Document, seconds: float, *, public: bool, run: str = "rdb.publish") -> None:
     """Store a new instance and let it become ready after `seconds`, with the settings of its node.
 
     Args:
         public: whether it then gets a load balancer's endpoint.
         run: the hook called when it is ready.
     """
+    if public:
+        # Its server listens there before anybody is told.
+        instance["_coming"] = load_balancer_endpoint(world, instance["region"])
     world.put(INSTANCES, instance)
     share = seconds / READY_AFTER
     world.later(INITIALIZING_AFTER * share, INSTANCES, instance["id"], change={"status": "initializing"})
@@ -135,20 +138,12 @@ def provision(world: World, instance: Document, seconds: float, *, public: bool,
             catalogue.default_settings(instance["engine"], catalogue.node_type(instance["node_type"]))
         )
         world.later(SETTINGS_AFTER * share, INSTANCES, instance["id"], change={"settings": settings})
-    become(world, instance, "provisioning", seconds, run=run, public=public)
+    become(world, instance, "provisioning", seconds, run=run)
 
 
 def settings_of(values: dict[str, str]) -> list[Document]:
     """Settings as an instance shows them: by name."""
     return [{"name": name, "value": values[name]} for name in sorted(values)]
-
-
-@hook("rdb.provisioned")
-def provisioned(world: World, instance: Document, data: Document) -> None:
-    """The public endpoint appears together with `ready`."""
-    if data["public"]:
-        instance["endpoints"].append(load_balancer_endpoint(world, instance["region"]))
-        world.put(INSTANCES, instance)
 
 
 def copy_of(world: World, source: Document, name: str, node: catalogue.NodeType, volume: Document) -> Document:
@@ -164,8 +159,9 @@ def copy_of(world: World, source: Document, name: str, node: catalogue.NodeType,
         is_ha_cluster=False,
         created_at=world.timestamp(),
         _acl=initial_notes("", "")["_acl"],
+        _origin={"instance": source["id"]},
     )
-    for note in ("_certificate", "_certificate_key", "_privileges_until"):
+    for note in ("_certificate", "_certificate_key", "_certified", "_privileges_until", "_coming", "_going"):
         made.pop(note, None)
     schedule_backups(world, made)
     return made

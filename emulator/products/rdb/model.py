@@ -6,9 +6,11 @@ so that a snapshot or a copy of it is a copy of these.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from emulator.errors import ApiError, not_found, transient_state
+from emulator.real.follower import is_loopback
 from emulator.routing import Call
 from emulator.world import Document, World, hook, public
 
@@ -23,10 +25,44 @@ SUPERADMIN = "_rdb_superadmin"
 PORT = 5432
 """Of private endpoints and of those with direct access; a load balancer's port is random."""
 
+POSTGRESQL = "PostgreSQL-"
+"""How the engines that can be real begin."""
+
 INITIALIZING_AFTER, SETTINGS_AFTER, READY_AFTER = 40.0, 175.0, 192.0
 """Seconds from create to each step (Scaleway latencies: ready at p50 192 s)."""
 RECONFIGURED_AFTER = 30.0
 """Seconds for endpoints and settings (Scaleway latencies)."""
+
+
+class RealServers(Protocol):
+    """The servers behind the instances of a world.
+
+    Attributes:
+        downloads: where they hand out files: "http://127.0.0.1:4711".
+    """
+
+    downloads: str
+
+    def databases(self, instance_id: str) -> list[Document] | None:
+        """The databases that the instance's server has now; None if it has none, or is being changed."""
+
+
+SERVERS: WeakKeyDictionary[World, RealServers] = WeakKeyDictionary()
+"""Of the worlds whose instances are real."""
+
+
+def servers_of(world: World) -> RealServers | None:
+    """The real servers of a world; None if its instances are documents only."""
+    return SERVERS.get(world)
+
+
+def is_real(world: World, instance: Document) -> bool:
+    """Whether there is a server behind an instance: each of its addresses is on loopback."""
+    return (
+        world in SERVERS
+        and instance["engine"].startswith(POSTGRESQL)
+        and all(is_loopback(endpoint["ip"]) for endpoint in instance["endpoints"])
+    )
 
 
 def instance_of(call: Call, instance_id: str | None = None) -> Document:

@@ -1,4 +1,4 @@
-"""What an instance holds: databases, users and their privileges."""
+"""The users of an instance, and the rules for names and passwords."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from emulator.errors import ApiError, already_exists, invalid_arguments, not_found
 from emulator.paging import page
-from emulator.products.rdb.model import INSTANCES, PREFIX, SUPERADMIN, instance_of, running_instance_of
+from emulator.products.rdb.model import INSTANCES, PREFIX, instance_of, running_instance_of
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document
 
@@ -14,11 +14,6 @@ product = Product("rdb", PREFIX)
 
 NAME = re.compile(r"[a-zA-Z0-9_$-]{1,63}")
 SYSTEM_NAMES = re.compile(r"(_rdb|pg_)\w*|postgres|template[01]")
-PERMISSIONS = {"readonly", "readwrite", "all", "custom", "none"}
-EMPTY_DATABASE_BYTES = 7_739_059
-
-PRIVILEGE_WRITE = 0.15
-"""Seconds within which a second privilege write on the same instance collides with the first."""
 
 
 def check_name(argument: str, name: str) -> None:
@@ -40,62 +35,16 @@ def named(documents: list[Document], name: str) -> Document | None:
     return next((document for document in documents if document["name"] == name), None)
 
 
-def _ordered(call: Call, documents: list[Document], field: str = "name") -> list[Document]:
+def ordered(call: Call, documents: list[Document]) -> list[Document]:
+    """Those of the name that was asked for, or all, by name and in the order that was asked for."""
     wanted = call.arg("name")
     found = [document for document in documents if not wanted or document["name"] == wanted]
     descending = (call.arg("order_by") or "").endswith("_desc")
-    return sorted(found, key=lambda document: str(document[field]), reverse=descending)
+    return sorted(found, key=lambda document: str(document["name"]), reverse=descending)
 
 
-# -- databases -------------------------------------------------------------------------------------------------
-
-
-@product.get("/instances/{instance_id}/databases", call_ms=173)
-def list_databases(call: Call) -> Answer:
-    """Databases, by name, owner and whether Scaleway made them."""
-    found = _ordered(call, instance_of(call)["_databases"])
-    if owner := call.arg("owner"):
-        found = [database for database in found if database["owner"] == owner]
-    managed = call.flag("managed")
-    if managed is not None:
-        found = [database for database in found if database["managed"] is managed]
-    return page(call, found, "databases", show=lambda database: {**database, "size": EMPTY_DATABASE_BYTES})
-
-
-@product.post("/instances/{instance_id}/databases", call_ms=374)
-def create_database(call: Call) -> Answer:
-    """Make a database. Owner and size are known only when it is read back."""
-    instance, name = running_instance_of(call), str(call.body.get("name") or "")
-    check_name("name", name)
-    if named(instance["_databases"], name):
-        raise already_exists("database", name, "database name must be unique")
-    add_database(instance, name)
-    call.world.put(INSTANCES, instance)
-    return {"name": name, "managed": True, "owner": "", "size": 0}
-
-
-def add_database(instance: Document, name: str) -> None:
-    """Note a database of Scaleway's own making."""
-    instance["_databases"].append({"name": name, "managed": True, "owner": SUPERADMIN})
-
-
-@product.delete("/instances/{instance_id}/databases/{name}", call_ms=519)
-def delete_database(call: Call) -> Answer:
-    """Drop a database with its contents and privileges."""
-    instance, name = running_instance_of(call), call.params["name"]
-    database = named(instance["_databases"], name)
-    if database is None:
-        raise not_found("database", name)
-    instance["_databases"].remove(database)
-    instance["_privileges"].pop(name, None)
-    call.world.put(INSTANCES, instance)
-    return None
-
-
-# -- users -----------------------------------------------------------------------------------------------------
-
-
-def _user(instance: Document, name: str) -> Document:
+def user_of(instance: Document, name: str) -> Document:
+    """The user of that name; 404 if there is none."""
     user = named(instance["_users"], name)
     if user is None:
         raise not_found("user", name)
@@ -109,7 +58,7 @@ def _shown(user: Document) -> Document:
 @product.get("/instances/{instance_id}/users", call_ms=158)
 def list_users(call: Call) -> Answer:
     """Users, without passwords."""
-    return page(call, _ordered(call, instance_of(call)["_users"]), "users", show=_shown)
+    return page(call, ordered(call, instance_of(call)["_users"]), "users", show=_shown)
 
 
 @product.post("/instances/{instance_id}/users", call_ms=178)
@@ -130,7 +79,7 @@ def create_user(call: Call) -> Answer:
 def update_user(call: Call) -> Answer:
     """Change a user's password or whether it is an administrator."""
     instance = running_instance_of(call)
-    user = _user(instance, call.params["name"])
+    user = user_of(instance, call.params["name"])
     if call.body.get("password") is not None:
         check_password(str(call.body["password"]))
         user["_password"] = call.body["password"]
@@ -144,7 +93,7 @@ def update_user(call: Call) -> Answer:
 def delete_user(call: Call) -> Answer:
     """Drop a user, who must hold no privilege and own no database."""
     instance = running_instance_of(call)
-    user = _user(instance, call.params["name"])
+    user = user_of(instance, call.params["name"])
     owns = any(database["owner"] == user["name"] for database in instance["_databases"])
     holds = any(users.get(user["name"], "none") != "none" for users in instance["_privileges"].values())
     if owns or holds:
@@ -154,47 +103,3 @@ def delete_user(call: Call) -> Answer:
         users.pop(user["name"], None)
     call.world.put(INSTANCES, instance)
     return None
-
-
-# -- privileges ------------------------------------------------------------------------------------------------
-
-
-@product.get("/instances/{instance_id}/privileges", call_ms=251)
-def list_privileges(call: Call) -> Answer:
-    """What each user may do in each database; `none` where nothing was granted."""
-    instance = instance_of(call)
-    pairs = [
-        _privilege(database["name"], user["name"], instance["_privileges"].get(database["name"], {}).get(user["name"]))
-        for user in sorted(instance["_users"], key=lambda user: str(user["name"]))
-        for database in sorted(instance["_databases"], key=lambda database: str(database["name"]))
-        if call.arg("user_name", user["name"]) == user["name"]
-        and call.arg("database_name", database["name"]) == database["name"]
-    ]
-    return page(call, pairs, "privileges")
-
-
-def _privilege(database: str, user: str, permission: str | None) -> Document:
-    return {"database_name": database, "user_name": user, "permission": permission or "none"}
-
-
-@product.put("/instances/{instance_id}/privileges", call_ms=217)
-def set_privilege(call: Call) -> Answer:
-    """Grant a user a permission in a database.
-
-    Two such writes to one instance at the same time collide in PostgreSQL's catalogue: the second is refused with 409
-    "Tuple concurrently updated" (Scaleway errors, recorded 24 times).
-    """
-    instance, world, body = running_instance_of(call), call.world, call.body
-    database, user = str(body.get("database_name") or ""), str(body.get("user_name") or "")
-    permission = str(body.get("permission") or "readonly")
-    if permission not in PERMISSIONS:
-        raise invalid_arguments(("permission", "constraint", f"unknown permission {permission!r}"))
-    if named(instance["_databases"], database) is None:
-        raise not_found("database", database)
-    _user(instance, user)
-    if world.now() < instance.get("_privileges_until", 0.0):
-        raise ApiError(409, {"message": "Tuple concurrently updated"})
-    instance["_privileges_until"] = world.now() + PRIVILEGE_WRITE * world.latency
-    instance["_privileges"].setdefault(database, {})[user] = permission
-    world.put(INSTANCES, instance)
-    return _privilege(database, user, permission)

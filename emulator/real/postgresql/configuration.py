@@ -53,4 +53,17 @@ def written(settings: Settings) -> str:
 
 def access() -> str:
     """The text of pg_hba.conf: the emulator by its socket, everybody else with a password."""
-    return "local all postgres peer map=emulator\nhost all postgres all reject\nhost all all all scram-sha-256\n"
+    return (
+        "local all,replication postgres peer map=emulator\n"
+        "host all postgres all reject\n"
+        "host all all all scram-sha-256\n"
+    )
+
+
+def superusers(emulator: str) -> str:
+    """The text of pg_ident.conf: who is the superuser at the socket.
+
+    Args:
+        emulator: the system user that the emulator runs as.
+    """
+    return "".join(f"emulator {user} postgres\n" for user in sorted({emulator, "postgres"}))

@@ -10,7 +10,7 @@ from emulator.products.rdb.model import SUPERADMIN
 from emulator.world import Document
 
 MARK = "made through the API"
-"""Comment on what the API made: what users make in SQL is theirs to drop."""
+"""Comment on what the API made; it stays with a database that SQL renames."""
 KINDS = ("TABLES", "SEQUENCES", "SCHEMAS")
 
 
@@ -28,17 +28,46 @@ class Contents:
     """What the API says.
 
     Attributes:
-        databases: their names.
-        privileges: (database, user, permission), where a permission other than `none` was given.
+        databases: (name, oid), by name; those without an oid are to be made.
+        drops: (id, name) of databases that are to be dropped.
+        privileges: (database, user, permission), where a permission was ever set.
     """
 
     users: tuple[User, ...]
-    databases: tuple[str, ...]
+    databases: tuple[tuple[str, int], ...]
+    drops: tuple[tuple[str, str], ...]
     privileges: tuple[tuple[str, str, str], ...]
 
-    def permission(self, database: str, user: str) -> str:
-        """What a user may do in a database: readonly, readwrite, all, custom or none."""
-        return next((told for *pair, told in self.privileges if pair == [database, user]), "none")
+    def permission(self, database: str, user: str) -> str | None:
+        """What a user may do in a database: readonly, readwrite, all, custom or none; None if nobody has said."""
+        return next((told for *pair, told in self.privileges if pair == [database, user]), None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database that there is.
+
+    Attributes:
+        size: in bytes.
+        managed: whether the API made it.
+    """
+
+    name: str
+    oid: int
+    owner: str
+    size: int
+    managed: bool
+
+    @property
+    def document(self) -> Document:
+        """As the API notes it."""
+        return {
+            "name": self.name,
+            "managed": self.managed,
+            "owner": self.owner,
+            "size": self.size,
+            "_oid": self.oid,
+        }
 
 
 @dataclass(frozen=True)
@@ -48,14 +77,21 @@ class Found:
     Attributes:
         roles: every role.
         users: those of them that the API made.
-        everywhere: every database that one can connect to.
-        databases: those of them that the API made.
+        databases: every database that one can connect to, but for the superuser's own.
     """
 
     roles: frozenset[str]
     users: frozenset[str]
-    everywhere: frozenset[str]
-    databases: frozenset[str]
+    databases: tuple[Place, ...]
+
+    def has(self, database: str) -> bool:
+        """Whether there is a database of this name."""
+        return any(place.name == database for place in self.databases)
+
+    @property
+    def identities(self) -> tuple[tuple[str, int], ...]:
+        """As `Contents.databases`."""
+        return tuple((place.name, place.oid) for place in self.databases)
 
 
 @dataclass(frozen=True)
@@ -78,8 +114,12 @@ LOOK = f"""
 SELECT json_build_object(
     'roles', (SELECT json_agg(rolname) FROM pg_roles),
     'users', (SELECT json_agg(rolname) FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = '{MARK}'),
-    'everywhere', (SELECT json_agg(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate),
-    'databases', (SELECT json_agg(datname) FROM pg_database WHERE shobj_description(oid, 'pg_database') = '{MARK}'));
+    'databases', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', datname, 'oid', oid::bigint, 'owner', pg_get_userbyid(datdba), 'size', pg_database_size(oid),
+            'managed', coalesce(shobj_description(oid, 'pg_database') = '{MARK}', false)
+        ) ORDER BY datname COLLATE "C"), '[]')
+        FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres'));
 """
 """Run in any database, for `found`."""
 
@@ -93,12 +133,12 @@ def contents_of(instance: Document) -> Contents:
     """What the document of an instance says about its contents."""
     return Contents(
         users=tuple(User(user["name"], user["_password"], user["is_admin"]) for user in instance["_users"]),
-        databases=tuple(database["name"] for database in instance["_databases"]),
+        databases=tuple(sorted((database["name"], database.get("_oid", 0)) for database in instance["_databases"])),
+        drops=tuple((drop["id"], drop["name"]) for drop in instance.get("_dropped", ())),
         privileges=tuple(
             (database, user, permission)
             for database, users in sorted(instance["_privileges"].items())
             for user, permission in sorted(users.items())
-            if permission != "none"
         ),
     )
 
@@ -106,12 +146,26 @@ def contents_of(instance: Document) -> Contents:
 def found(told: str) -> Found:
     """The answer to `LOOK`."""
     seen = json.loads(told)
-    names = {key: frozenset(seen[key] or ()) for key in ("roles", "users", "everywhere", "databases")}
-    return Found(**names)
+    return Found(
+        roles=frozenset(seen["roles"]),
+        users=frozenset(seen["users"] or ()),
+        databases=tuple(Place(**place) for place in seen["databases"]),
+    )
 
 
-def arrivals(wanted: Contents, there: Found) -> list[str]:
-    """Statements that make and change users and databases, to run in the database postgres."""
+def departures(wanted: Contents, there: Found) -> list[str]:
+    """Statements that drop databases with whoever is connected, to run in the database postgres."""
+    names = dict.fromkeys(name for _, name in wanted.drops)
+    return [f"DROP DATABASE {_name(name)} WITH (FORCE)" for name in names if there.has(name)]
+
+
+def arrivals(wanted: Contents, there: Found, *, afresh: bool) -> list[str]:
+    """Statements that make and change users, and make databases, to run in the database postgres.
+
+    Args:
+        afresh: the server is new and has nothing: all databases are to be made. Later on, one that is missing was
+            renamed or dropped by a user.
+    """
     statements = [] if SUPERADMIN in there.roles else [f"CREATE ROLE {SUPERADMIN}"]
     for user in wanted.users:
         name = _name(user.name)
@@ -122,16 +176,18 @@ def arrivals(wanted: Contents, there: Found) -> list[str]:
             f"COMMENT ON ROLE {name} IS '{MARK}'",
             f"GRANT {SUPERADMIN} TO {name}" if user.admin else f"REVOKE {SUPERADMIN} FROM {name}",
         ]
-    for database in wanted.databases:
+    for database, oid in wanted.databases:
         name = _name(database)
-        statements += [] if database in there.everywhere else [f"CREATE DATABASE {name} OWNER {SUPERADMIN}"]
-        statements += [f"COMMENT ON DATABASE {name} IS '{MARK}'", f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"]
+        if not oid or afresh:
+            statements += [] if there.has(database) else [f"CREATE DATABASE {name} OWNER {SUPERADMIN}"]
+            statements += [f"COMMENT ON DATABASE {name} IS '{MARK}'"]
     return statements
 
 
-def dropped_databases(wanted: Contents, there: Found) -> list[str]:
-    """Statements that drop databases with whoever is connected, to run in the database postgres."""
-    return [f"DROP DATABASE {_name(name)} WITH (FORCE)" for name in sorted(there.databases - set(wanted.databases))]
+def governed(wanted: Contents, there: Found) -> list[str]:
+    """The databases in which the API has a say: those that it made, and those that it gave privileges in."""
+    given = {database for database, *_ in wanted.privileges}
+    return [place.name for place in there.databases if place.managed or place.name in given]
 
 
 def gone_users(wanted: Contents, there: Found) -> list[str]:
@@ -156,6 +212,7 @@ def dropped_users(users: Iterable[str]) -> list[str]:
 def privileges(wanted: Contents, database: str, schemas: Iterable[str]) -> list[str]:
     """Statements that make every user's rights in a database what the API says, to run there in one transaction.
 
+    Where the API never said anything, nothing is taken away: a database that SQL renamed keeps its rights.
     Administrators may do everything in it, by way of its owner, whose members they are; nothing is taken from them.
 
     Args:
@@ -163,9 +220,12 @@ def privileges(wanted: Contents, database: str, schemas: Iterable[str]) -> list[
     """
     there = ", ".join(map(_name, schemas))
     makers = [SUPERADMIN, *(user.name for user in wanted.users)]
-    statements = _set("GRANT", RIGHTS["all"], "TO", SUPERADMIN, database, there, makers[1:])
+    statements = [f"REVOKE ALL ON DATABASE {_name(database)} FROM PUBLIC"]
+    statements += _set("GRANT", RIGHTS["all"], "TO", SUPERADMIN, database, there, makers[1:])
     for user in wanted.users:
         permission = wanted.permission(database, user.name)
+        if permission is None:
+            continue
         if permission == "custom":
             # What it may do beyond connecting was granted in SQL.
             statements.append(f"GRANT CONNECT ON DATABASE {_name(database)} TO {_name(user.name)}")

@@ -19,8 +19,18 @@ import pytest
 import requests
 
 from emulator.real.postgresql import configuration
-from emulator.real.postgresql.contents import Contents, Found, User, arrivals, dropped_databases, gone_users, privileges
-from emulator.real.postgresql.server import programs
+from emulator.real.postgresql.client import programs
+from emulator.real.postgresql.contents import (
+    Contents,
+    Found,
+    Place,
+    User,
+    arrivals,
+    departures,
+    gone_users,
+    governed,
+    privileges,
+)
 from tests.emulator.conftest import Api
 from tests.emulator.real.local import eventually, listens, ok, private_network, real_emulator, shown
 
@@ -33,7 +43,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not programs() or not shutil.which("psql"), reason="needs Linux and postgresql"
 )
 
-NOBODY = Found(frozenset({"postgres"}), frozenset(), frozenset({"postgres"}), frozenset())
+NOBODY = Found(frozenset({"postgres"}), frozenset(), ())
 
 
 @pytest.mark.parametrize(
@@ -70,24 +80,35 @@ def test_postgresql_says_which_settings_need_a_start(
     assert configuration.needs_start(before, after, knows) is start
 
 
+def _place(name: str, *, managed: bool = True) -> Place:
+    return Place(name, 7, "_rdb_superadmin", 0, managed)
+
+
 def test_what_the_api_made_is_told_apart_from_what_users_made() -> None:
-    """Only marked databases and users are dropped; what is there already is not made again."""
+    """What is missing is made if it never was there; what is there goes only if the API says so."""
     there = Found(
         roles=frozenset({"postgres", "_rdb_superadmin", "app", "old", "own"}),
         users=frozenset({"app", "old"}),
-        everywhere=frozenset({"postgres", "one", "two", "own"}),
-        databases=frozenset({"one", "two"}),
+        databases=(_place("one"), _place("two"), _place("renamed"), _place("own", managed=False)),
     )
-    wanted = Contents((User("app", "p'w", admin=False), User("new", "x", admin=True)), ("one", "three"), ())
-    statements = arrivals(wanted, there)
+    wanted = Contents(
+        users=(User("app", "p'w", admin=False), User("new", "x", admin=True)),
+        databases=(("one", 7), ("gone", 8), ("three", 0)),
+        drops=(("a", "two"), ("b", "nowhere")),
+        privileges=(("own", "app", "none"), ("gone", "app", "all")),
+    )
+    statements = arrivals(wanted, there, afresh=False)
     assert [text for text in statements if text.startswith("CREATE")] == [
         'CREATE ROLE "new"',
         'CREATE DATABASE "three" OWNER _rdb_superadmin',
     ]
     assert "ALTER ROLE \"app\" LOGIN NOCREATEDB NOCREATEROLE PASSWORD 'p''w'" in statements
-    assert dropped_databases(wanted, there) == ['DROP DATABASE "two" WITH (FORCE)']
+    assert departures(wanted, there) == ['DROP DATABASE "two" WITH (FORCE)']
+    assert governed(wanted, there) == ["one", "two", "renamed", "own"]
     assert gone_users(wanted, there) == ["old"]
-    assert arrivals(wanted, NOBODY)[0] == "CREATE ROLE _rdb_superadmin"
+    afresh = arrivals(wanted, NOBODY, afresh=True)
+    assert afresh[0] == "CREATE ROLE _rdb_superadmin"
+    assert sum(text.startswith("CREATE DATABASE") for text in afresh) == 3
 
 
 @pytest.mark.parametrize(
@@ -102,7 +123,7 @@ def test_what_the_api_made_is_told_apart_from_what_users_made() -> None:
 )
 def test_a_permission_becomes_grants(permission: str, granted: list[str]) -> None:
     """Rights are taken away first, so that less is less; `custom` takes nothing away."""
-    wanted = Contents((User("app", "x", admin=False),), ("one",), (("one", "app", permission),))
+    wanted = Contents((User("app", "x", admin=False),), (("one", 7),), (), (("one", "app", permission),))
     statements = [text for text in privileges(wanted, "one", ["public"]) if text.endswith('"app"')]
     grants = [text for text in statements if " GRANT " in f" {text}"]
     assert all(any(text.startswith(f"GRANT {right}") for text in grants) for right in granted)
@@ -110,6 +131,8 @@ def test_a_permission_becomes_grants(permission: str, granted: list[str]) -> Non
     assert any(text.startswith("REVOKE") for text in statements) is (permission != "custom")
     chief = replace(wanted, users=(replace(wanted.users[0], admin=True),))
     assert [text for text in privileges(chief, "one", ["public"]) if text.endswith('"app"')] == grants
+    silent = replace(wanted, privileges=())
+    assert not [text for text in privileges(silent, "one", ["public"]) if text.endswith('"app"')]
 
 
 @dataclass
