@@ -6,6 +6,11 @@ from blueprint.backup.manifest import DrillRecord, Failure, Pin, State
 from blueprint.resource import Model
 
 
+def is_drilled(asset: str) -> bool:
+    """Whether drills try its backups; of the environment and of Scaleway's own copies there is nothing to load."""
+    return asset.startswith(("db/", "bucket/"))
+
+
 class Entry(Model):
     """One backup of one asset."""
 
@@ -34,6 +39,11 @@ class Entry(Model):
         if self.damaged or (self.drills and not self.drills[-1].passed):
             return "bad"
         return "good" if self.drills else "unproven"
+
+    @property
+    def proven_at(self) -> float | None:
+        """As of when its data is known to restore: of a good one the moment that it shows; None of any other."""
+        return min(self.point, self.drills[-1].at) if self.state == "good" else None
 
     def pinned(self, now: float) -> bool:
         """Whether somebody wants it to stay."""
