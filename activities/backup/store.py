@@ -276,6 +276,7 @@ def entry_of(manifest: Manifest, drills: Iterable[DrillRecord] = (), pins: Itera
         reason=manifest.reason,
         commit=manifest.commit,
         locked_until=manifest.locked_until,
+        versioned=manifest.bucket is not None and manifest.bucket.versioned,
         drills=tuple(sorted(drills, key=lambda drill: drill.at)),
         pins=tuple(sorted(pins, key=lambda pin: pin.name)),
     )

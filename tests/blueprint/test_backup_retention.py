@@ -33,7 +33,14 @@ def entry(days: float, state: str = "unproven", asset: str = "db/shop", **more: 
         DrillRecord(id=run, asset=asset, at=point + HOUR * n, seconds=1, passed=ok) for n, ok in enumerate(passed, 1)
     )
     damaged = "cannot be read" if state == "damaged" else ""
-    usual = {"point": point, "started": point, "ended": point + 60, "size": 100, "drills": drills, "damaged": damaged}
+    usual: dict[str, Any] = {
+        "point": point,
+        "started": point,
+        "ended": point + 60,
+        "size": 100,
+        "drills": drills,
+        "damaged": damaged,
+    }
     return Entry(id=run, asset=asset, **(usual | more))
 
 
