@@ -82,6 +82,7 @@ class BackupStore:
         store: which bucket.
         s3: client for the store's region and project.
         source: client for the environment's own.
+        clouds: the ways to both: the store's region and project, and the environment's own.
         same_place: whether the store can copy from the environment's buckets by itself.
 
     Args:
@@ -94,6 +95,7 @@ class BackupStore:
         there = target.model_copy(update={"region": store.region, "project_id": store.project_id or target.project_id})
         own, its = clouds.cloud(target), clouds.cloud(there)
         self.store = store
+        self.clouds = its, own
         self.s3: S3Client = its.s3
         self.source: S3Client = own.s3
         self.same_place = (its.region, its.project_id) == (own.region, own.project_id)
