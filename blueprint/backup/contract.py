@@ -6,12 +6,28 @@ heartbeats, and the next attempt goes on where the one before was.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from blueprint.backup.catalogue import Catalogue, Entry
 from blueprint.backup.health import AssetHealth
 from blueprint.backup.manifest import DrillRecord, Failure, Pin
 from blueprint.backup.site import BackupSite
 from blueprint.contract import ActivityType
 from blueprint.resource import Model
+
+SCHEDULED_WORKFLOW = "Scheduled"
+"""Type of the workflow that schedules of backups, drills and retention start."""
+
+ScheduledRun = Literal["backup", "drill", "retention"]
+
+
+class ScheduledInput(Model):
+    """What a schedule starts: a run that has to wait for its turn."""
+
+    what: ScheduledRun
+    site: BackupSite
+    patience: float
+    """Seconds that it waits for its turn; then it fails."""
 
 
 class TransferProgress(Model):

@@ -82,15 +82,6 @@ class RetentionOutput(Model):
     """What could not be removed. A run that has any fails, with this output in its error's details."""
 
 
-class ScheduledInput(Model):
-    """What a schedule starts: a run that has to wait for its turn."""
-
-    what: Literal["backup", "drill", "retention"]
-    site: BackupSite
-    patience: float
-    """Seconds that it waits for its turn; then it fails."""
-
-
 class RestoreDatabaseInput(Model):
     """A database to bring back."""
 
