@@ -11,7 +11,15 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-PASSED_THROUGH = ("blueprint", "workflows.messages", "pydantic", "pydantic_core", "yaml", "annotated_types")
+PASSED_THROUGH = (
+    "blueprint",
+    "workflows.messages",
+    "workflows.backup.messages",
+    "pydantic",
+    "pydantic_core",
+    "yaml",
+    "annotated_types",
+)
 """Pure modules: loading them anew for every run would cost time and gain nothing."""
 
 

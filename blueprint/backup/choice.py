@@ -7,7 +7,7 @@ from collections.abc import Collection
 from blueprint.backup.catalogue import Catalogue, Entry
 from blueprint.backup.scratch import kept_name, require_scratch, restore_name
 from blueprint.backup.site import BackupSite
-from blueprint.errors import RestoreRefused
+from blueprint.errors import BackupFailed, RestoreRefused
 from blueprint.resource import Model
 
 LIST = "`scaleway-infra backups` lists what there is"
@@ -21,10 +21,10 @@ def assets_of(declared: Collection[str], only: Collection[str]) -> tuple[str, ..
         only: those that are asked for; all if empty.
 
     Raises:
-        RestoreRefused: one that is asked for is not declared.
+        BackupFailed: one that is asked for is not declared.
     """
     if unknown := [asset for asset in only if asset not in declared]:
-        raise RestoreRefused(
+        raise BackupFailed(
             f"not among what the file backs up: {', '.join(declared)}",
             subject=", ".join(unknown),
             remedy="name one of these, or declare it in the file's section `backup`",

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ChildWorkflowError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, FailureError
 
 from blueprint.backup.site import BackupSite
 from blueprint.contract import ActivityType
+from blueprint.errors import Aborted
 from workflows.calls import ATTEMPT, begin
-from workflows.failures import code_of, told
+from workflows.failures import code_of, failure, told
 from workflows.messages import Phase, Progress, StepProgress
 from workflows.parking import Decision, Parking
 from workflows.release.timeline import Stopped, Timeline
@@ -45,7 +46,7 @@ class GivenUp(Exception):
 
 
 class Course:
-    """The course of one run.
+    """The course of one run. The run of each workflow is one, with a story of its own.
 
     Args:
         title: the run in a few words, as its current details begin.
@@ -76,20 +77,26 @@ class Course:
         self._note = note or self._note
         self._show()
 
-    @property
-    def ending(self) -> bool:
-        """Whether no further step is to begin: the run is cancelled, or an operator ended it."""
-        return self.timeline.stopped or self.parking.aborted is not None
+    def aborted(self, *details: Any) -> ApplicationError:
+        """The failure of a run that an operator ended.
 
-    async def run(self, story: Coroutine[Any, Any, O]) -> O:
+        Args:
+            details: what programs can read besides.
+        """
+        return failure(Aborted(f"ended by an operator: {self.parking.aborted}"), *details)
+
+    async def see_through(self, story: Coroutine[Any, Any, O]) -> O:
         """The story of the run. If it is cancelled, what is under way is ended, and the story tidies up.
 
         Raises:
+            ApplicationError: the story failed; aborted if an operator ended it, and it did not say so itself.
             CancelledError: it was cancelled before the story had come to its end.
         """
         task = asyncio.create_task(story)
         try:
             result = await asyncio.shield(task)
+        except Stopped:
+            raise self.aborted() from None
         except asyncio.CancelledError:
             self.timeline.stop()
             self.parking.close()
@@ -129,7 +136,7 @@ class Course:
 
         Raises:
             GivenUp: it failed, and is not tried again.
-            Stopped: the run is to end.
+            Stopped: the run is to end: it is cancelled, or an operator ended it.
         """
         return await self.insist(
             step, lambda: begin(activity, argument, title, attempt=attempt), choices=choices, final=final, lane=lane
@@ -148,11 +155,14 @@ class Course:
 
         Raises:
             GivenUp: it failed, and is not tried again.
-            Stopped: the run is to end.
+            Stopped: the run is to end: it is cancelled, or an operator ended it.
         """
         while True:
             try:
                 async with lane or nullcontext():
+                    if self.parking.aborted is not None:
+                        self.timeline.drop_waiting()
+                        raise Stopped
                     return await self.timeline.follow(step, start)
             except FailureError as error:
                 given_up = GivenUp(error)
