@@ -250,6 +250,10 @@ class DatabaseFacts:
     """Name -> version."""
     owners: tuple[str, ...]
     """Roles that own something in it."""
+    acl: tuple[str, ...]
+    """What was granted on the database itself, as in `pg_database.datacl`: a load does not grant it."""
+    settings: tuple[str, ...]
+    """Of `ALTER DATABASE ... SET` and `ALTER ROLE ... IN DATABASE`, `role: name=value`: a load does not set them."""
     sequences: tuple[SequenceFacts, ...]
     lsn: str
     """Position in the write-ahead log at the snapshot: all that is in the dump was written before."""
@@ -314,7 +318,12 @@ def read_load_job(folder: Path) -> LoadJob:
 def write(path: Path, data: Any) -> None:
     """Write a dataclass, or what JSON can hold, for the owner only, so that a reader sees all of it or nothing."""
     told = dataclasses.asdict(data) if dataclasses.is_dataclass(data) and not isinstance(data, type) else data
+    write_secret(path, json.dumps(told))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read, whole or not at all."""
     beside = path.with_name(f".{path.name}.new")
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(told, file)
+        file.write(text)
     beside.rename(path)

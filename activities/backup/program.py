@@ -8,7 +8,7 @@ import io
 import zipfile
 
 PACKAGE = "transfer"
-_MAIN = f"import sys\nfrom {PACKAGE}.__main__ import main\nsys.exit(main())\n"
+_MAIN = f"from {PACKAGE}.__main__ import main\nmain()\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in it: the same program is the same bytes, wherever it was packed."""
 

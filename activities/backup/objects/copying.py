@@ -1,0 +1,274 @@
+"""One object to another place: inside Object Storage where it can do that itself, through the worker elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO
+from urllib.parse import quote, urlencode
+
+import urllib3
+from botocore.exceptions import ClientError
+
+from activities.backup.objects.wire import Wire, code_of, xml
+from blueprint.backup.objects import AT_ONCE, etag_of_parts, part_size
+from blueprint.errors import Damaged, Unavailable
+
+_CARRIED = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
+_META = "x-amz-meta-"
+_OTHER = ("PreconditionFailed", "NoSuchKey", "NoSuchVersion", "404", "412")
+"""How S3 says that the object is not the one that was meant, or is no longer there."""
+_IN_MEMORY = 4 << 20
+"""Bytes of an object on its way that are held in memory; the rest of it waits in a temporary file."""
+_CHUNK = 1 << 20
+_LANES = 4
+"""Parts of one object at a time."""
+
+
+class OtherObject(Exception):
+    """The object to copy is not the one that was meant: it was written again, or is gone."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An object, or where one shall be.
+
+    Attributes:
+        wire: the way there.
+        bucket: its name.
+        key: its key.
+        version: its id; the current one if empty, the one without an id if "null".
+    """
+
+    wire: Wire
+    bucket: str
+    key: str
+    version: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What a request says to mean this version."""
+        return {"versionId": self.version} if self.version else {}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What belongs to an object besides its content.
+
+    Attributes:
+        headers: content type and the like, and its own metadata.
+        tags: by name.
+    """
+
+    headers: dict[str, str]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The headers that make another object so."""
+        return self.headers | ({"x-amz-tagging": urlencode(self.tags, quote_via=quote)} if self.tags else {})
+
+
+def look_at(place: Place) -> tuple[str, Shown]:
+    """An object's ETag and what belongs to it.
+
+    Raises:
+        OtherObject: it is gone.
+    """
+    with _other_object():
+        answer = place.wire.send("HEAD", place.bucket, place.key, place.query)
+        return answer.headers["ETag"].strip('"'), _shown(place, answer.headers)
+
+
+def copy(source: Place, etag: str, size: int, target: Place, *, inside: bool, upload: str = "", proof: str = "") -> str:
+    """Copy an object with all that belongs to it.
+
+    Args:
+        source: what is copied.
+        etag: the source's: no other content is copied.
+        size: the source's, in bytes.
+        target: where to.
+        inside: whether Object Storage can copy it by itself.
+        upload: of an earlier attempt, to go on with.
+        proof: ETag that the copy must have, if that is known.
+
+    Returns:
+        ETag of the copy.
+
+    Raises:
+        OtherObject: the source was written again, or is gone.
+        Damaged: the copy would not be what the source was.
+    """
+    if size > AT_ONCE:
+        return _Upload(source, etag, size, target, inside).run(upload, proof)
+    with _other_object():
+        if inside:
+            answer = target.wire.tell("PUT", target.bucket, target.key, headers=_condition(source, etag))
+            return answer.findtext("ETag", "").strip('"')
+        with _fetched(source, etag, 0, size) as (content, digest, headers):
+            sent = _shown(source, headers).sent | {"Content-MD5": digest}
+            answered = target.wire.send("PUT", target.bucket, target.key, headers=sent, body=content)
+            return answered.headers["ETag"].strip('"')
+
+
+def uploads_in(wire: Wire, bucket: str, prefix: str) -> list[tuple[str, str, str]]:
+    """Uploads that were begun and not ended: key, id and when it began."""
+    query, found = {"uploads": "", "prefix": prefix}, []
+    while True:
+        page = wire.tell("GET", bucket, query=query)
+        found += [
+            (item.findtext("Key", ""), item.findtext("UploadId", ""), item.findtext("Initiated", ""))
+            for item in page.iter("Upload")
+        ]
+        if page.findtext("IsTruncated") != "true":
+            return found
+        query["key-marker"] = page.findtext("NextKeyMarker", "")
+        query["upload-id-marker"] = page.findtext("NextUploadIdMarker", "")
+
+
+def abort(wire: Wire, bucket: str, key: str, upload: str) -> None:
+    """Give an upload up, and what it has so far."""
+    try:
+        wire.send("DELETE", bucket, key, {"uploadId": upload})
+    except ClientError as error:
+        if code_of(error) not in ("NoSuchUpload", "404"):
+            raise
+
+
+class _Upload:
+    """A copy in parts."""
+
+    def __init__(self, source: Place, etag: str, size: int, target: Place, inside: bool) -> None:
+        self._source, self._etag, self._size, self._target, self._inside = source, etag, size, target, inside
+
+    def run(self, upload: str, proof: str) -> str:
+        known = self._parts(upload) if upload else None
+        if known is None:
+            upload, known = self._begin(), {}
+        step = part_size(self._size)
+        missing = [n for n in range(-(-self._size // step)) if known.get(n + 1, ("", 0))[1] != self._length(n, step)]
+        try:
+            with ThreadPoolExecutor(_LANES, thread_name_prefix="part") as lanes:
+                made = dict(zip(missing, lanes.map(partial(self._carry, upload, step), missing), strict=True))
+        except OtherObject:
+            abort(self._target.wire, self._target.bucket, self._target.key, upload)
+            raise
+        etags = [made.get(n) or known[n + 1][0] for n in range(-(-self._size // step))]
+        found = etag_of_parts(etags)
+        if proof and found != proof:
+            abort(self._target.wire, self._target.bucket, self._target.key, upload)
+            raise Damaged(f"its parts make {found}, and it was {proof}", subject=self._source.key)
+        return self._complete(upload, etags, found)
+
+    def _begin(self) -> str:
+        headers = look_at(self._source)[1].sent
+        target = self._target
+        answer = target.wire.tell("POST", target.bucket, target.key, query={"uploads": ""}, headers=headers)
+        return answer.findtext("UploadId", "")
+
+    def _length(self, number: int, step: int) -> int:
+        return min(step, self._size - number * step)
+
+    def _carry(self, upload: str, step: int, number: int) -> str:
+        """Make one part; its ETag."""
+        target, first, length = self._target, number * step, self._length(number, step)
+        query = {"partNumber": str(number + 1), "uploadId": upload}
+        with _other_object():
+            if self._inside:
+                headers = _condition(self._source, self._etag) | {
+                    "x-amz-copy-source-range": f"bytes={first}-{first + length - 1}"
+                }
+                answer = target.wire.tell("PUT", target.bucket, target.key, query=query, headers=headers)
+                return answer.findtext("ETag", "").strip('"')
+            with _fetched(self._source, self._etag, first, length) as (content, digest, _):
+                headers = {"Content-MD5": digest}
+                answered = target.wire.send("PUT", target.bucket, target.key, query, headers, content)
+                return answered.headers["ETag"].strip('"')
+
+    def _parts(self, upload: str) -> dict[int, tuple[str, int]] | None:
+        """ETag and size of the parts that are there, by number; None if the upload is not."""
+        query, found = {"uploadId": upload}, {}
+        while True:
+            try:
+                page = self._target.wire.tell("GET", self._target.bucket, self._target.key, query=query)
+            except ClientError as error:
+                if code_of(error) == "NoSuchUpload":
+                    return None
+                raise
+            for part in page.iter("Part"):
+                number, size = (int(part.findtext(name, "0")) for name in ("PartNumber", "Size"))
+                found[number] = (part.findtext("ETag", "").strip('"'), size)
+            if page.findtext("IsTruncated") != "true":
+                return found
+            query["part-number-marker"] = page.findtext("NextPartNumberMarker", "")
+
+    def _complete(self, upload: str, etags: list[str], expected: str) -> str:
+        target = self._target
+        parts = [("Part", {"PartNumber": str(n), "ETag": f'"{etag}"'}) for n, etag in enumerate(etags, 1)]
+        body = xml("CompleteMultipartUpload", parts)
+        try:
+            answer = target.wire.tell("POST", target.bucket, target.key, query={"uploadId": upload}, body=body)
+            return answer.findtext("ETag", "").strip('"')
+        except ClientError as error:
+            # The answer to an earlier completion may have been lost.
+            if code_of(error) != "NoSuchUpload" or look_at(target)[0] != expected:
+                raise
+            return expected
+
+
+def _condition(source: Place, etag: str) -> dict[str, str]:
+    version = f"?versionId={quote(source.version)}" if source.version else ""
+    return {
+        "x-amz-copy-source": quote(f"/{source.bucket}/{source.key}", safe="/~") + version,
+        "x-amz-copy-source-if-match": f'"{etag}"',
+    }
+
+
+@contextmanager
+def _fetched(source: Place, etag: str, first: int, length: int) -> Iterator[tuple[IO[bytes], str, Mapping[str, str]]]:
+    """A piece of an object, its MD5 in base64, and the headers that came with it."""
+    headers = {"If-Match": f'"{etag}"'}
+    if length:
+        headers["Range"] = f"bytes={first}-{first + length - 1}"
+    answer = source.wire.send("GET", source.bucket, source.key, source.query, headers, stream=True)
+    try:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
+            digest = hashlib.md5(usedforsecurity=False)
+            try:
+                # As it is stored: content that says of itself that it is compressed stays so.
+                for chunk in answer.stream(_CHUNK, decode_content=False):
+                    content.write(chunk)
+                    digest.update(chunk)
+            except urllib3.exceptions.HTTPError as error:
+                raise Unavailable(f"an answer broke off ({type(error).__name__})", subject=source.key) from None
+            if content.tell() != length:
+                raise Unavailable(f"an answer ended after {content.tell()} of {length} bytes", subject=source.key)
+            content.seek(0)
+            yield content, base64.b64encode(digest.digest()).decode(), answer.headers
+    finally:
+        answer.release_conn()
+
+
+def _shown(place: Place, headers: Mapping[str, str]) -> Shown:
+    kept = {name: headers[name] for name in _CARRIED if name in headers}
+    kept |= {name.lower(): value for name, value in headers.items() if name.lower().startswith(_META)}
+    if not int(headers.get("x-amz-tagging-count", "0")):
+        return Shown(kept)
+    answer = place.wire.tell("GET", place.bucket, place.key, query={"tagging": ""} | place.query)
+    return Shown(kept, {tag.findtext("Key", ""): tag.findtext("Value", "") for tag in answer.iter("Tag")})
+
+
+@contextmanager
+def _other_object() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) in _OTHER:
+            raise OtherObject from None
+        raise
