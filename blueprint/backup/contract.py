@@ -43,6 +43,8 @@ class TransferProgress(Model):
     """Bytes a second, of late."""
     left: float | None = None
     """Seconds, estimated."""
+    node: str = ""
+    """Node that moves it; empty if none does."""
 
 
 class SiteInput(Model):

@@ -42,13 +42,16 @@ class TableFacts(Model):
 class DatabaseContents(Model):
     """A database's backup: archives of pg_dump, each through zstd and age, cut into parts.
 
-    By hand: `cat data-001.* | age -d -i KEY | zstd -d | pg_restore -d scratch`, the archive `schema` with
-    `--section=pre-data` first and with `--section=post-data` last.
+    By hand: `cat data-001-3f2a.* | age -d -i KEY | zstd -d | pg_restore -d scratch`, the archive `schema-3f2a` with
+    `--section=pre-data` first and with `--section=post-data` last. Names end with the attempt that wrote them: what an
+    earlier one left, or still writes from a node that was lost, is never taken for a part.
     """
 
     parts: tuple[Part, ...]
     archives: dict[str, tuple[str, ...]]
-    """Tables whose rows an archive has, by archive; `schema` has everything else."""
+    """Tables whose rows an archive has, by archive; the one that starts with `schema` has everything else."""
+    raw: dict[str, int] = {}
+    """Bytes before compression, by archive."""
     tables: tuple[TableFacts, ...]
     raw_bytes: int
     """Bytes before compression."""

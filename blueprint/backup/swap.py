@@ -1,0 +1,117 @@
+"""How a restored database takes the place of the live one: what is to be done, and the statements. Pure.
+
+Both names change in one transaction, in which nobody can connect to either; whoever is connected is cut off before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from blueprint.backup import sql
+from blueprint.errors import RestoreRefused
+from blueprint.resource import Model
+
+LOCK_SECONDS = 5
+"""That each statement may wait for others."""
+TURN = 4_702_111_234_474_983_745
+"""Key of the advisory lock of whoever swaps: an attempt whose worker died may still be at it."""
+LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries")
+"""Settings whose values are lists: they are kept quoted, and quoted once more would be one name."""
+
+
+class DatabaseFacts(Model):
+    """What the server says of one database."""
+
+    name: str
+    owner: str
+    acl: tuple[tuple[str, str], ...] = ()
+    """(grantee, privilege), as granted or by default; the grantee is empty for everybody."""
+    settings: tuple[str, ...] = ()
+    """`name=value` of `ALTER DATABASE ... SET`."""
+    open: bool = True
+    """Whether one can connect."""
+
+
+def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal["swap", "done"]:
+    """What is left to do.
+
+    Args:
+        found: names of databases that exist.
+        live: the name that counts.
+        restored: the name of what shall have it.
+        kept: the name for what has it now.
+
+    Raises:
+        RestoreRefused: neither before nor after a swap looks like this.
+    """
+    there = (live in found, restored in found, kept in found)
+    if there == (True, True, False):
+        return "swap"
+    if there == (True, False, True):
+        return "done"
+    missing = [name for name in (live, restored) if name not in found]
+    why = f"{', '.join(missing)} does not exist" if missing else f"{kept} exists already"
+    raise RestoreRefused(why, subject=live, remedy="see which databases the instance has; nothing was changed")
+
+
+def carried_over(live: DatabaseFacts, restored: DatabaseFacts) -> list[str]:
+    """Statements that give the restored database what `pg_dump` does not carry: who may connect, and its settings."""
+    target = sql.name(restored.name)
+    return [
+        *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)}" for grantee in _grantees(restored)),
+        *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != live.owner),
+        *(f"ALTER DATABASE {target} SET {_setting(each)}" for each in live.settings),
+    ]
+
+
+def window(live: DatabaseFacts, restored: str, kept: str) -> str:
+    """What psql is told: close both, cut everybody off, change the names and open both, the kept one for few.
+
+    It answers with one line of JSON; with none if an earlier attempt was faster.
+    """
+    here, coming, going = sql.name(live.name), sql.name(restored), sql.name(kept)
+    both = sql.texts((live.name, restored))
+    revoked = "".join(f"REVOKE ALL ON DATABASE {going} FROM {_whom(grantee)};\n" for grantee in _grantees(live))
+    return f"""\
+SET lock_timeout = '{LOCK_SECONDS}s';
+SET statement_timeout = '{3 * LOCK_SECONDS}s';
+SELECT FROM pg_advisory_lock({TURN});
+SELECT count(*) = 2 AS due FROM pg_database WHERE datname = ANY ({both}) \\gset
+\\if :due
+SELECT extract(epoch FROM clock_timestamp()) AS began \\gset
+ALTER DATABASE {here} ALLOW_CONNECTIONS false;
+ALTER DATABASE {coming} ALLOW_CONNECTIONS false;
+SELECT count(pg_terminate_backend(pid)) AS closed FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
+    WHERE datname = ANY ({both}) AND backend_type = 'client backend' AND NOT rolsuper \\gset
+BEGIN;
+ALTER DATABASE {here} RENAME TO {going};
+ALTER DATABASE {coming} RENAME TO {here};
+ALTER DATABASE {here} ALLOW_CONNECTIONS true;
+ALTER DATABASE {going} ALLOW_CONNECTIONS true;
+{revoked}COMMIT;
+SELECT json_build_object('closed', :closed, 'seconds', extract(epoch FROM clock_timestamp()) - :began);
+\\endif
+"""
+
+
+def opened(names: Sequence[str]) -> str:
+    """Statements that let connections in again, to those of these databases that exist, whatever happened."""
+    return (
+        "SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database "
+        f"WHERE datname = ANY ({sql.texts(names)}) AND NOT datallowconn \\gexec\n"
+    )
+
+
+def _grantees(database: DatabaseFacts) -> list[str]:
+    """Everybody but the owner who may do something with it, each once."""
+    return list(dict.fromkeys(grantee for grantee, _ in database.acl if grantee != database.owner))
+
+
+def _whom(grantee: str) -> str:
+    return sql.name(grantee) if grantee else "PUBLIC"
+
+
+def _setting(setting: str) -> str:
+    key, _, value = setting.partition("=")
+    return f"{sql.name(key)} TO {value if key in LISTS else sql.text(value)}"
