@@ -181,10 +181,19 @@ class Course:
             workflow.logger.warning("%s: %s", step, told(error))
             return None
 
-    async def tidy(self, step: str, activity: ActivityType[I, O], argument: I, title: str) -> bool:
-        """As `attempt`, even if the run is to end. Whether it was done."""
-        with self.timeline.shielded():
-            return await self.attempt(step, activity, argument, title) is not None
+    async def tidy(self, step: str, activity: ActivityType[I, O], argument: I, title: str) -> str:
+        """One activity that removes what the run made, even if the run is to end.
+
+        Returns:
+            Why it failed; empty if it did not.
+        """
+        try:
+            with self.timeline.shielded():
+                await self.timeline.carry_out(step, activity, argument, title)
+        except FailureError as error:
+            workflow.logger.warning("%s: %s", step, told(error))
+            return told(error)
+        return ""
 
     async def ask(self, step: str, trouble: str, choices: Mapping[Decision, str]) -> Decision:
         """Park a step. After one that nobody answered about, no other waits: nobody is there.

@@ -75,6 +75,12 @@ class Timeline:
             self._state.setdefault(step, "waiting")
         self._changed()
 
+    def drop(self, step: str) -> None:
+        """A step that was expected will not begin; harmless if it has."""
+        if self._state.get(step) == "waiting":
+            self._state[step] = "dropped"
+            self._changed()
+
     def drop_waiting(self) -> None:
         """What has not begun will not."""
         self._state.update({step: "dropped" for step, state in self._state.items() if state == "waiting"})
