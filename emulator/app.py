@@ -18,6 +18,7 @@ from aiohttp import web
 from emulator import control, dataplane, faults, pace
 from emulator.auth import authenticate, authorize, hide_orphans
 from emulator.connections import cut
+from emulator.dataplane.s3.database import Database
 from emulator.errors import ApiError, denied_authentication, invalid_arguments
 from emulator.products import load_products
 from emulator.products.iam.api_keys import OWNERS_KEY
@@ -43,7 +44,8 @@ class Emulator:
 
     Args:
         latency: factor on Scaleway's real delays: 0 none, 1 as they are.
-        state: SQLite file to keep the world in; None keeps it in memory.
+        state: SQLite file to keep the world in; None keeps it in memory. Objects of Object Storage are in a folder
+            beside it, or in a temporary one.
         seed: for ids and addresses; None draws one.
         real: folder of the real things behind the API (`emulator.real`); None has none.
 
@@ -63,6 +65,7 @@ class Emulator:
         self.real = followers_of(self.world, real) if real else None
         self._control = control.Control(self)
         self._state = StateFile(state) if state else None
+        self._objects = Database(state.with_name(f"{state.name}.objects") if state else None)
         if self._state is None or not self._state.load(self.world):
             self.world.sow()
         self._save()
@@ -85,7 +88,9 @@ class Emulator:
             await self._runner.cleanup()
             raise PortInUseError(f"port {port} of {HOST} cannot be opened: {os.strerror(error.errno or 0)}") from error
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
-        self.planes = await dataplane.start_all(self.world, self.log, self.faults, near=port, changed=self._save)
+        self.planes = await dataplane.start_all(
+            self.world, self.log, self.faults, self._objects, near=port, changed=self._save
+        )
         if self.real:
             self.real.start()
 
@@ -100,11 +105,13 @@ class Emulator:
         if self._state:
             self._state.save(self.world)
             self._state.close()
+        self._objects.close()
 
     def reset(self) -> None:
         """Back to an empty world: no objects, no faults, no log."""
         self.world.restore({"tables": {}})
         self.world.sow()
+        self._objects.clear()
         self.log.clear()
         self.faults.clear()
         self._save()
@@ -112,11 +119,12 @@ class Emulator:
     def snapshot(self) -> dict[str, Any]:
         """Everything that exists, as JSON for `restore`."""
         self.world.settle()
-        return {"world": self.world.snapshot()}
+        return {"world": self.world.snapshot(), "objects": self._objects.snapshot()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Become what a snapshot says."""
         self.world.restore(snapshot["world"])
+        self._objects.restore(snapshot.get("objects", {}))
         self._save()
 
     def endpoints(self) -> dict[str, Any]:
@@ -137,6 +145,8 @@ class Emulator:
         return {**addresses, "environment": environment}
 
     def _save(self) -> None:
+        if not self.world.changed:
+            return
         if self._state:
             self._state.save(self.world)
         self.world.changed.clear()

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.errors import ApiError, invalid_arguments, quotas_exceeded
+from emulator.errors import ApiError, invalid_arguments, permissions_denied, quotas_exceeded
 from emulator.world import Document, World
 
-BEFORE = {"unavailable", "internal_error", "throttled", "reset", "quota_exceeded", "out_of_stock"}
+BEFORE = {"unavailable", "internal_error", "throttled", "reset", "quota_exceeded", "out_of_stock", "denied"}
 """Kinds that strike instead of the call: nothing is changed."""
 AFTER = {"response_lost", "stuck", "error_state"}
 """Kinds that strike once the call has changed what it changes."""
@@ -78,6 +78,8 @@ class Fault:
             return ApiError(500, {"message": "Internal error"})
         if self.kind == "quota_exceeded":
             return quotas_exceeded("resource", 0, 0)
+        if self.kind == "denied":
+            return permissions_denied("resource", "write")
         if self.kind == "out_of_stock":
             return ApiError(
                 503, {"message": "resource is out of stock", "resource": "resource", "type": "out_of_stock"}

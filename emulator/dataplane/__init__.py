@@ -10,6 +10,7 @@ from emulator.dataplane.dns import NameServer
 from emulator.dataplane.generative import Generative
 from emulator.dataplane.moto_backend import Moto
 from emulator.dataplane.s3 import S3
+from emulator.dataplane.s3.database import Database
 from emulator.dataplane.sqs import Sqs
 from emulator.faults import Faults
 from emulator.requests import RequestLog
@@ -39,6 +40,7 @@ async def start_all(
     world: World,
     log: RequestLog,
     faults: Faults,
+    objects: Database,
     *,
     near: int = 0,
     ports: Mapping[str, int] | None = None,
@@ -47,6 +49,7 @@ async def start_all(
     """Start every plane.
 
     Args:
+        objects: where Object Storage keeps its objects.
         near: the port of the API; planes take the ports behind it, or any free one. 0 takes free ones.
         ports: ports that must be taken, by plane.
         changed: called after each request that may have changed the world, to save it.
@@ -56,7 +59,7 @@ async def start_all(
     """
     moto = Moto(world)
     planes: dict[str, Endpoint] = {
-        "s3": S3(world, log, faults, changed, moto),
+        "s3": S3(world, log, faults, changed, moto, objects),
         "sqs": Sqs(world, log, faults, changed, moto),
         "generative": Generative(world, log, faults, changed),
         "dns": NameServer(world),

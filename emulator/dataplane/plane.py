@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -19,10 +20,10 @@ from emulator.world import World
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 1 << 30
-"""Bytes; a body is held in memory."""
+"""Bytes of a body that is held in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Message:
     """One request.
 
@@ -38,7 +39,7 @@ class Message:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
+    @cached_property
     def arguments(self) -> dict[str, str]:
         """The query's parameters, decoded; the first of each name."""
         pairs = parse_qsl(self.query, keep_blank_values=True)
@@ -78,6 +79,11 @@ class Plane(ABC):
         self.url = ""
         self._runner: web.AppRunner | None = None
 
+    async def receive(self, request: web.Request) -> Message:
+        """Read the request."""
+        url = request.rel_url
+        return Message(request.method, url.raw_path, url.raw_query_string, request.headers, await request.read())
+
     @abstractmethod
     def name(self, message: Message) -> tuple[str, bool]:
         """The operation, and whether it changes something."""
@@ -89,6 +95,13 @@ class Plane(ABC):
     @abstractmethod
     def refusal(self, kind: str) -> Answer:
         """The answer in place of the request, for a fault that strikes before it."""
+
+    async def respond(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        """Send the answer, or make what is to be sent."""
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+    def done(self, message: Message) -> None:  # noqa: B027 - most planes hold nothing
+        """Let go of what a request held, once it is answered or has failed."""
 
     async def start(self, port: int) -> None:
         """Listen on 127.0.0.1; port 0 takes a free one.
@@ -118,9 +131,15 @@ class Plane(ABC):
             self._runner = None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        url = request.rel_url
-        message = Message(request.method, url.raw_path, url.raw_query_string, request.headers, body)
+        message = await self.receive(request)
+        try:
+            answer = await self._serve(message)
+            return await self.respond(request, answer) if answer else cut(request)
+        finally:
+            self.done(message)
+
+    async def _serve(self, message: Message) -> Answer | None:
+        """The answer, or what a fault makes of it. None: the connection is to be cut."""
         began, at = time.perf_counter(), self.world.timestamp()
         operation, mutating = self.name(message)
         operation = f"{self.label} {operation}"
@@ -133,7 +152,9 @@ class Plane(ABC):
         elif kind in BEFORE:
             answer = self.refusal(str(kind))
         else:
-            await asyncio.sleep(self._pace(mutating) + (fault.seconds if fault and kind == "slow" else 0.0))
+            delay = self._pace(mutating) + (fault.seconds if fault and kind == "slow" else 0.0)
+            if delay:
+                await asyncio.sleep(delay)
             self.world.settle()
             answer = await self.answer(message, operation.removeprefix(f"{self.label} "))
             if mutating:
@@ -150,13 +171,7 @@ class Plane(ABC):
             mutating=mutating,
             fault=kind,
         )
-        return self._respond(request, answer)
+        return answer
 
     def _pace(self, mutating: bool) -> float:
         return (self.change_ms if mutating else self.read_ms) / 1000 * self.world.latency
-
-    @staticmethod
-    def _respond(request: web.Request, answer: Answer | None) -> web.StreamResponse:
-        if answer is None:
-            return cut(request)
-        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
 from emulator.dataplane.plane import Message
@@ -22,11 +23,13 @@ class Signature:
 
     Attributes:
         access_key: as sent, with Scaleway's `@project` if it was there.
+        moment: when it was made: "20260721T101852Z"; "" if it does not say.
         region: the region that the signature is for.
         presigned: it came in the query, not in a header.
     """
 
     access_key: str
+    moment: str
     date: str
     region: str
     service: str
@@ -39,27 +42,26 @@ class Signature:
         """The request's signature; None if it has none, or one that cannot be read."""
         if match := _HEADER.match(message.headers.get("Authorization", "")):
             credential, headers, value, presigned = match["credential"], match["headers"], match["signature"], False
+            moment = message.headers.get("X-Amz-Date", "")
         else:
             arguments = message.arguments
             credential = arguments.get("X-Amz-Credential", "")
             headers = arguments.get("X-Amz-SignedHeaders", "")
             value, presigned = arguments.get("X-Amz-Signature", ""), True
+            moment = arguments.get("X-Amz-Date", "")
         parts = credential.split("/")
         if len(parts) != 5 or not value:
             return None
         key, date, region, service, _ = parts
-        return cls(key, date, region, service, tuple(headers.split(";")), value, presigned)
+        return cls(key, moment, date, region, service, tuple(headers.split(";")), value, presigned)
 
     def made_with(self, secret: str, message: Message) -> bool:
         """Whether this secret made the signature."""
         scope = f"{self.date}/{self.region}/{self.service}/aws4_request"
-        moment = message.arguments.get("X-Amz-Date") if self.presigned else message.headers.get("X-Amz-Date")
         digest = hashlib.sha256(self._canonical(message).encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
-        key = f"AWS4{secret}".encode()
-        for part in (self.date, self.region, self.service, "aws4_request", text):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        return hmac.compare_digest(key.hex(), self.value)
+        text = f"AWS4-HMAC-SHA256\n{self.moment}\n{scope}\n{digest}"
+        key = _signing_key(secret, self.date, self.region, self.service)
+        return hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), self.value)
 
     def _canonical(self, message: Message) -> str:
         pairs = [pair for pair in parse_qsl(message.query, keep_blank_values=True) if pair[0] != "X-Amz-Signature"]
@@ -69,3 +71,11 @@ class Signature:
         if payload is None:
             payload = "UNSIGNED-PAYLOAD" if self.presigned else hashlib.sha256(message.body).hexdigest()
         return "\n".join([message.method, message.path, query, headers, ";".join(self.signed_headers), payload])
+
+
+@lru_cache(maxsize=256)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key

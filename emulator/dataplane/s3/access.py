@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +19,10 @@ from emulator.world import DEFAULT_PROJECT, Document, World
 
 API_KEYS, SECRETS = "iam.api_keys", "_iam.secret_keys"
 PERMISSION_PREFIX = ("AllProducts", "ObjectStorage")
+MOST_SKEW_S = 900
+"""How far the clock of a client may be off."""
+LONGEST_PRESIGNED_S = 604_800
+"""A week."""
 _ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 
 ACTIONS = {
@@ -77,7 +82,7 @@ def caller_of(world: World, message: Message, region: str) -> Caller:
     belongs to the default project, as the emulator's API takes any such secret. `SCW...@project` names a project.
 
     Raises:
-        S3Error: nobody, an unknown key, a wrong signature, or one for another region.
+        S3Error: nobody, an unknown key, a wrong signature, or one for another region or another time.
     """
     signature = Signature.of(message)
     if signature is None:
@@ -91,6 +96,7 @@ def caller_of(world: World, message: Message, region: str) -> Caller:
             f"The authorization header is malformed; the region '{signature.region}' is wrong; expecting '{region}'",
             Region=region,
         )
+    check_moment(signature, message.arguments.get("X-Amz-Expires", ""), world.now())
     known = world.find(API_KEYS, key)
     secret = next((s for s, row in world.tables.get(SECRETS, {}).items() if row["access_key"] == key), None)
     if secret is None:
@@ -106,6 +112,38 @@ def caller_of(world: World, message: Message, region: str) -> Caller:
     holder = "application_id" if known.get("application_id") else "user_id"
     principal = f"{holder}:{known[holder]}"
     return Caller(project or str(known.get("default_project_id") or DEFAULT_PROJECT), principal, known)
+
+
+def check_moment(signature: Signature, expires: str, now: float) -> None:
+    """Refuse a signature that is too old, or from another time.
+
+    Args:
+        expires: seconds that a presigned URL is good for.
+
+    Raises:
+        S3Error: RequestTimeTooSkewed; AccessDenied for a presigned URL.
+    """
+    try:
+        made = datetime.strptime(signature.moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header") from None
+    if not signature.presigned:
+        if abs(now - made) > MOST_SKEW_S:
+            text = "The difference between the request time and the current time is too large."
+            raise S3Error("RequestTimeTooSkewed", text, RequestTime=signature.moment, ServerTime=_iso(now))
+        return
+    if not expires.isdigit() or int(expires) > LONGEST_PRESIGNED_S:
+        text = f"X-Amz-Expires must be a number of seconds up to {LONGEST_PRESIGNED_S}"
+        raise S3Error("AuthorizationQueryParametersError", text)
+    if made - now > MOST_SKEW_S:
+        raise S3Error("AccessDenied", "Request is not yet valid", ServerTime=_iso(now))
+    if now > made + int(expires):
+        ended = _iso(made + int(expires))
+        raise S3Error("AccessDenied", "Request has expired", Expires=ended, ServerTime=_iso(now))
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def authorize(world: World, caller: Caller, target: Target, bucket: Document) -> None:

@@ -1,10 +1,11 @@
-"""S3's errors, and what Scaleway refuses where AWS, and therefore moto, would not."""
+"""S3's errors, and what Scaleway refuses where AWS would not."""
 
 from __future__ import annotations
 
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -26,16 +27,26 @@ STATUS = {
     "AuthorizationHeaderMalformed": 400,
     "BucketAlreadyExists": 409,
     "BucketAlreadyOwnedByYou": 409,
+    "BucketNotEmpty": 409,
     "InternalError": 500,
     "InvalidAccessKeyId": 403,
     "InvalidBucketName": 400,
     "InvalidBucketState": 409,
     "InvalidLocationConstraint": 400,
+    "InvalidObjectState": 403,
+    "InvalidRange": 416,
     "InvalidStorageClass": 400,
     "NoSuchBucket": 404,
+    "MethodNotAllowed": 405,
     "NoSuchBucketPolicy": 404,
+    "NoSuchKey": 404,
+    "NoSuchObjectLockConfiguration": 404,
+    "NoSuchUpload": 404,
+    "NoSuchVersion": 404,
     "NotImplemented": 405,
+    "PreconditionFailed": 412,
     "QuotaExceeded": 403,
+    "RequestTimeTooSkewed": 403,
     "ServiceUnavailable": 503,
     "SignatureDoesNotMatch": 403,
     "SlowDown": 503,
@@ -49,14 +60,21 @@ class S3Error(Exception):
     Args:
         code: as S3 names it; its status is in `STATUS`, 400 if not.
         message: for people.
+        headers: further headers of the answer.
         extra: further elements of the body.
     """
 
-    def __init__(self, code: str, message: str, **extra: str) -> None:
+    def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None, **extra: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.headers = dict(headers or {})
         self.extra = extra
+
+
+def not_implemented() -> S3Error:
+    """Something that Scaleway has not, or that is not emulated."""
+    return S3Error("NotImplemented", "A header or query you provided implies functionality that is not implemented.")
 
 
 def error_answer(error: S3Error, resource: str, *, head: bool = False, status: int | None = None) -> Answer:
@@ -65,7 +83,7 @@ def error_answer(error: S3Error, resource: str, *, head: bool = False, status: i
     fields = {"Code": error.code, "Message": error.message, "RequestId": request_id, "HostId": request_id}
     fields |= {"Resource": resource, **error.extra}
     body = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
-    headers = {"Content-Type": "application/xml", "x-amz-request-id": request_id}
+    headers = {"Content-Type": "application/xml", "x-amz-request-id": request_id, **error.headers}
     text = b"" if head else f"<Error>{body}</Error>".encode()
     return Answer(status or STATUS.get(error.code, 400), text, headers)
 
@@ -77,7 +95,7 @@ def check(target: Target, message: Message) -> None:
         S3Error: with the code that the API gives.
     """
     if not target.implemented:
-        raise S3Error("NotImplemented", "A header or query you provided implies functionality that is not implemented.")
+        raise not_implemented()
     storage_class = message.headers.get("x-amz-storage-class", "STANDARD")
     if storage_class not in STORAGE_CLASSES:
         raise S3Error("InvalidStorageClass", "The storage class you specified is not valid")
