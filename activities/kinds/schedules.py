@@ -13,6 +13,7 @@ from temporalio.client import (
     ScheduleAlreadyRunningError,
     ScheduleDescription,
     ScheduleHandle,
+    ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
@@ -24,9 +25,16 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.lifecycle import Lifecycle, Parent, Scope
-from blueprint.contract import ENVIRONMENT_ATTRIBUTE, OPERATION_ATTRIBUTE, STARTED_BY_ATTRIBUTE, PlanInput
+from blueprint.backup.contract import SCHEDULED_WORKFLOW, ScheduledInput
+from blueprint.contract import (
+    DRIFT_WORKFLOW,
+    ENVIRONMENT_ATTRIBUTE,
+    OPERATION_ATTRIBUTE,
+    STARTED_BY_ATTRIBUTE,
+    PlanInput,
+)
 from blueprint.errors import Busy, Gone, Refused, Unavailable
-from blueprint.kinds.schedule import SCHEDULES, digest
+from blueprint.kinds.schedule import SCHEDULES, carried, digest
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 
@@ -35,6 +43,10 @@ T = TypeVar("T")
 _ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
 _OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
 _STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
+
+Input = PlanInput | ScheduledInput
+_INPUTS: dict[str, type[Input]] = {DRIFT_WORKFLOW: PlanInput, SCHEDULED_WORKFLOW: ScheduledInput}
+"""What goes into the workflows that our schedules start."""
 
 _TRANSIENT = {
     RPCStatusCode.UNAVAILABLE,
@@ -55,7 +67,7 @@ class ScheduleLifecycle(Lifecycle):
     changed.
 
     The server turns a cron expression into a calendar, so the expression travels along as the calendar's comment. The
-    file that the look for drift is held against is the schedule's own input: its digest is compared.
+    file, or what it says of backups, is the schedule's own input: its digest is compared.
     """
 
     kind = "schedule"
@@ -120,19 +132,19 @@ class ScheduleLifecycle(Lifecycle):
 
     # -- what exists -------------------------------------------------------------------------------------------
 
-    async def _describe(self, schedule_id: str) -> tuple[ScheduleDescription, PlanInput | None]:
+    async def _describe(self, schedule_id: str) -> tuple[ScheduleDescription, Input | None]:
         """The schedule with its input; None for an input that is not ours."""
         description = await self._handle(schedule_id).describe()
         action = description.schedule.action
-        if not isinstance(action, ScheduleActionStartWorkflow):
+        if not isinstance(action, ScheduleActionStartWorkflow) or action.workflow not in _INPUTS:
             return description, None
         try:
-            decoded = await self.cloud.temporal.client.data_converter.decode(action.args, [PlanInput])
+            decoded = await self.cloud.temporal.client.data_converter.decode(action.args, [_INPUTS[action.workflow]])
         except (ValueError, LookupError, RuntimeError, TypeError):
             return description, None
         return description, decoded[0] if len(decoded) == 1 else None
 
-    def _observed(self, description: ScheduleDescription, input: PlanInput | None) -> Observed:
+    def _observed(self, description: ScheduleDescription, input: Input | None) -> Observed:
         schedule = description.schedule
         action = schedule.action if isinstance(schedule.action, ScheduleActionStartWorkflow) else None
         return Observed(
@@ -141,6 +153,7 @@ class ScheduleLifecycle(Lifecycle):
             id=description.id,
             fields={
                 "cron": _cron(schedule.spec),
+                "every": _every(schedule.spec),
                 "time_zone": schedule.spec.time_zone_name or "UTC",
                 "jitter": _seconds(schedule.spec.jitter),
                 "overlap": schedule.policy.overlap.name.lower(),
@@ -148,34 +161,45 @@ class ScheduleLifecycle(Lifecycle):
                 "starts": {"workflow": action.workflow, "id": action.id, "task_queue": action.task_queue}
                 if action
                 else None,
-                "file": digest(input.environment) if input and input.target == self.cloud.target else None,
+                "file": self._digest(input),
             },
             outputs={"id": description.id},
             status="paused" if schedule.state.paused else "ready",
             ownership="ours" if description.typed_search_attributes.get(_ENVIRONMENT) == self._stem else "foreign",
         )
 
+    def _digest(self, input: Input | None) -> str | None:
+        """What tells the input from any other; None for one of another target, or not of ours."""
+        match input:
+            case PlanInput() if input.target == self.cloud.target:
+                return digest(input.environment)
+            case ScheduledInput() if input.site.target == self.cloud.target:
+                return digest(carried(input))
+        return None
+
     # -- what should exist -------------------------------------------------------------------------------------
 
     def _wanted(self, resource: Resource, state: ScheduleState) -> Schedule:
         fields = resource.fields
+        what = resource.key.partition(".")[2]
         return Schedule(
             action=ScheduleActionStartWorkflow(
                 fields["starts"]["workflow"],
-                PlanInput(target=self.cloud.target, environment=resource.inputs["environment"]),
+                self._input(resource),
                 id=fields["starts"]["id"],
                 task_queue=fields["starts"]["task_queue"],
-                static_summary=f"drift {self._stem}, by schedule",
+                static_summary=f"{what} {self._stem}, by schedule",
                 typed_search_attributes=TypedSearchAttributes(
                     [
                         SearchAttributePair(_ENVIRONMENT, self._stem),
-                        SearchAttributePair(_OPERATION, "drift"),
+                        SearchAttributePair(_OPERATION, what),
                         SearchAttributePair(_STARTED_BY, f"schedule {resource.name}"),
                     ]
                 ),
             ),
             spec=ScheduleSpec(
-                cron_expressions=[f"{fields['cron']} # {fields['cron']}"],
+                cron_expressions=[f"{fields['cron']} # {fields['cron']}"] if fields["cron"] else [],
+                intervals=[ScheduleIntervalSpec(timedelta(seconds=fields["every"]))] if fields["every"] else [],
                 time_zone_name=fields["time_zone"],
                 jitter=timedelta(seconds=fields["jitter"]),
             ),
@@ -186,11 +210,27 @@ class ScheduleLifecycle(Lifecycle):
             state=state,
         )
 
+    def _input(self, resource: Resource) -> Input:
+        target = self.cloud.target
+        if "environment" in resource.inputs:
+            return PlanInput(target=target, environment=resource.inputs["environment"])
+        scheduled = resource.inputs["scheduled"]
+        site = {**scheduled["site"], "target": target}
+        return ScheduledInput.model_validate({**scheduled, "site": site})
+
 
 def _cron(spec: ScheduleSpec) -> str | None:
     """The expression that the calendar was made of; None if times were added or changed by hand."""
     others: builtins.list[Any] = [*spec.intervals, *spec.skip, *spec.cron_expressions, spec.start_at, spec.end_at]
     return spec.calendars[0].comment if len(spec.calendars) == 1 and not any(others) else None
+
+
+def _every(spec: ScheduleSpec) -> float | None:
+    """The interval, if that is all there is."""
+    others: builtins.list[Any] = [*spec.calendars, *spec.skip, *spec.cron_expressions, spec.start_at, spec.end_at]
+    if len(spec.intervals) != 1 or any(others) or spec.intervals[0].offset:
+        return None
+    return spec.intervals[0].every.total_seconds()
 
 
 def _seconds(span: timedelta | None) -> float:

@@ -10,6 +10,7 @@ import string
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import pyrage
 from scaleway.secret.v1beta1 import Secret, SecretType, SecretV1Beta1API
 
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
@@ -133,6 +134,8 @@ class SecretLifecycle(Lifecycle):
             return remember(value)
         if length := resource.inputs.get("generate"):
             return None if secret and secret.version_count else generate(length)
+        if "identity" in resource.inputs:
+            return None if secret and secret.version_count else remember(str(pyrage.x25519.Identity.generate()))
         content: str | None = resource.inputs.get("content")
         return content
 

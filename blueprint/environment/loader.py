@@ -92,15 +92,16 @@ def _check_outside(environment: Environment, path: Path, *, by_name: bool) -> li
         found.append(
             Problem(("env",), f"{environment.env!r} is not the name of the file; env: {path.stem} fits {path.name}")
         )
-    drift = environment.schedules.drift
-    if drift and drift.time_zone not in zoneinfo.available_timezones():
-        hint = suggestion(drift.time_zone, sorted(zoneinfo.available_timezones())).partition("one of")[0]
-        found.append(
-            Problem(
-                ("schedules", "drift", "time_zone"),
-                f"{drift.time_zone!r} is not a time zone; {hint or 'a name such as Europe/Paris fits'}",
+    zones = zoneinfo.available_timezones()
+    for name, schedule in environment.schedules:
+        if schedule and schedule.time_zone not in zones:
+            hint = suggestion(schedule.time_zone, sorted(zones)).partition("one of")[0]
+            found.append(
+                Problem(
+                    ("schedules", name, "time_zone"),
+                    f"{schedule.time_zone!r} is not a time zone; {hint or 'a name such as Europe/Paris fits'}",
+                )
             )
-        )
     return found
 
 

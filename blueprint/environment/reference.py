@@ -38,7 +38,7 @@ may be left empty.
 | secret | `<name>` in the folder `/<org>/<env>` | `/lssm/prod`, `session-key` |
 
 Secrets that the engine makes itself, in the same folder: `postgresql-<user>`, `redis`, `<application>-api-key`,
-`sqs-<credentials>`, `cockpit-<token>`.
+`sqs-<credentials>`, `cockpit-<token>`, `backup-key`.
 
 Everything that can carry tags carries `managed-by=scaleway-infra` and `environment=<org>-<env>`, and `protected` if
 only `allow_destroy` lets it be deleted or replaced.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 
 from blueprint.environment.base import Section
 from blueprint.environment.scalars import Matching, Seconds, wrong
 
 _RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
 _PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
+_DAY = 86_400.0
 
 
 def _cron(value: str) -> str:
@@ -30,21 +32,70 @@ def _cron(value: str) -> str:
     return value
 
 
-class Schedule(Section):
-    """When something is done."""
+def _numbers(field: str, low: int, high: int) -> set[int]:
+    """Every number that a field of a cron expression, found to be one, stands for."""
+    numbers: set[int] = set()
+    for part in field.split(","):
+        found = _PART.fullmatch(part)
+        assert found
+        first, last, step = found.groups()
+        end = last or (first if first and not step else high)
+        numbers.update(range(int(first or low), int(end) + 1, int(step or 1)))
+    return numbers
 
-    cron: Annotated[str, AfterValidator(_cron)]
+
+class Schedule(Section):
+    """When something is done: `cron` or `every`."""
+
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
     """Minute, hour, day of the month, month, day of the week."""
+    every: Annotated[Seconds, Field(ge=60)] | None = None
+    """Instead of `cron`, the time from one start to the next."""
     time_zone: Annotated[str, Matching("[A-Za-z]+(/[A-Za-z0-9_+-]+)*", "a time zone's name, such as Europe/Paris")] = (
         "UTC"
     )
     """Time zone of `cron`."""
     jitter: Seconds = 0.0
     """Up to how much later it may start, at random."""
+    overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"] = "skip"
+    """What becomes of a start while the one before still runs, in Temporal's words."""
+    catch_up: Annotated[Seconds, Field(ge=10)] = 3600.0
+    """How late a start that an outage prevented is still made up for."""
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> Self:
+        if (self.cron is None) == (self.every is None):
+            found = "both are here" if self.cron else "neither is here"
+            raise wrong(f"a schedule goes by one clock; cron or every fits, {found}")
+        return self
+
+    @property
+    def longest_pause(self) -> float | None:
+        """Seconds between two starts at most, jitter and the change of clocks aside; None if it differs by month."""
+        if self.cron is None:
+            return self.every
+        minutes, hours, days, months, weekdays = self.cron.split()
+        if (days, months) != ("*", "*"):
+            return None
+        starts = sorted(
+            {
+                day % 7 * _DAY + hour * 3600.0 + minute * 60.0
+                for day in _numbers(weekdays, 0, 7)
+                for hour in _numbers(hours, 0, 23)
+                for minute in _numbers(minutes, 0, 59)
+            }
+        )
+        return max(later - earlier for earlier, later in itertools.pairwise([*starts, starts[0] + 7 * _DAY]))
 
 
 class Schedules(Section):
-    """Temporal Schedules that apply keeps."""
+    """Temporal Schedules that apply keeps. The last three are there if the file has a section `backup`."""
 
     drift: Schedule | None = Schedule(cron="0 6 * * *", jitter=600.0)
     """The look for drift; `null` for none."""
+    backup: Schedule | None = Schedule(cron="30 1 * * *", jitter=600.0)
+    """Backups of everything; `null` for none."""
+    drill: Schedule | None = Schedule(cron="30 3 * * 0", jitter=600.0)
+    """The newest backup of each asset restored into a scratch place, and checked; `null` for none."""
+    retention: Schedule | None = Schedule(cron="0 5 * * *", jitter=600.0)
+    """The deletion of backups that no rule keeps; `null` for none."""

@@ -24,7 +24,7 @@ _EXPECTED = {
 
 _BOUNDS = {"greater_than_equal": ("ge", "more"), "less_than_equal": ("le", "less")}
 
-_MAY_HOLD_SECRETS = {"secrets", "api_key", "users", "credentials", "tokens"}
+_MAY_HOLD_SECRETS = {"secrets", "api_key", "users", "credentials", "tokens", "recipients"}
 """Keys below which values are not repeated: what stands there by mistake may be a secret, and errors are logged."""
 
 

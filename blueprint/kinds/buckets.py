@@ -42,9 +42,10 @@ def buckets(environment: Environment) -> Iterable[Resource]:
 
 
 def bucket_policies(environment: Environment) -> Iterable[Resource]:
-    """The policies of buckets that name who may use them."""
+    """The policies of buckets that name who may use them, and of the one with the backups: nobody but the engine."""
+    holds_backups = environment.backup.bucket if environment.backup else None
     for name, bucket in environment.buckets.items():
-        if bucket.access:
+        if bucket.access or name == holds_backups:
             bucket_name = environment.names.bucket(name)
             yield Resource(
                 key=f"bucket_policy.{bucket_name}",

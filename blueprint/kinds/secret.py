@@ -21,6 +21,10 @@ def _secrets(environment: Environment) -> Iterable[Resource]:
     for name, settings in environment.secrets.items():
         yield _declared(environment, name, settings)
     yield from _passwords(environment)
+    if environment.backup:
+        description = "age identity that opens the backups: whoever loses it loses them"
+        fields, inputs = {"filled": True}, {"identity": "age"}
+        yield _secret(environment, environment.names.backup_secret, description, fields=fields, inputs=inputs)
     for name, description in _produced(environment):
         yield _secret(environment, name, description)
     if environment.llm:

@@ -13,6 +13,7 @@ from temporalio.client import Schedule, ScheduleActionStartWorkflow, ScheduleSpe
 from activities.kinds.schedules import ScheduleLifecycle
 from activities.lifecycle import NO_PARENT, Scope
 from activities.temporal_client import TemporalBridge
+from blueprint.backup.contract import ScheduledInput
 from blueprint.contract import Target
 from blueprint.environment import parse
 from blueprint.errors import Busy, Gone
@@ -39,6 +40,19 @@ def wanted(env: str, **drift: Any) -> Resource:
     data = {"org": "lssm", "env": env, "network": {"cidr": "10.0.0.0/24"}, "schedules": {"drift": settings}}
     (found,) = [resource for resource in resources_of(parse(data)) if resource.kind == "schedule"]
     return found
+
+
+def of_backups(env: str, what: str, **settings: Any) -> Resource:
+    """The schedule `what` of a file that backs up, with these settings."""
+    data = {
+        "org": "lssm",
+        "env": env,
+        "network": {"cidr": "10.0.0.0/24"},
+        "buckets": {"lssm/backups": {}},
+        "backup": {"bucket": "lssm/backups", "late_after": "30d"},
+        "schedules": {what: settings},
+    }
+    return next(resource for resource in resources_of(parse(data)) if resource.key == f"schedule.{what}")
 
 
 def only(lifecycle: ScheduleLifecycle) -> Observed:
@@ -78,6 +92,21 @@ def test_kept_as_declared(lifecycle: ScheduleLifecycle, env: str) -> None:
     assert not list(lifecycle.list(NO_PARENT, Scope()))
     with pytest.raises(Gone):
         lifecycle.delete(found)
+
+
+def test_schedule_of_backups(lifecycle: ScheduleLifecycle, env: str) -> None:
+    """By an interval or by the clock, with all that is backed up; what is declared is what is found."""
+    resource = of_backups(env, "backup", every="6h", jitter="5m", overlap="buffer_one", catch_up="2h")
+
+    assert lifecycle.create(resource) == f"lssm-{env}-backup"
+    found = only(lifecycle)
+    assert not differences(resource, found)
+
+    changed = of_backups(env, "backup", cron="30 1 * * *", overlap="buffer_one", catch_up="2h")
+    paths = {item.path for item in differences(changed, found)}
+    assert paths == {"cron", "every", "jitter", "file"}
+    lifecycle.update(changed, found, differences(changed, found))
+    eventually(lifecycle, changed)
 
 
 def test_operators_pause_and_others_changes(lifecycle: ScheduleLifecycle, bridge: TemporalBridge, env: str) -> None:
@@ -137,9 +166,10 @@ def test_another_project_is_another_input(
     assert [item.path for item in differences(resource, only(elsewhere))] == ["file"]
 
 
-def test_triggered(lifecycle: ScheduleLifecycle, bridge: TemporalBridge, env: str) -> None:
-    """What it starts: the look for drift, on the workers' queue, with the file, found by environment."""
-    resource = wanted(env)
+@pytest.mark.parametrize("what", ["drift", "drill"])
+def test_triggered(lifecycle: ScheduleLifecycle, bridge: TemporalBridge, env: str, what: str) -> None:
+    """What it starts, on the workers' queue, with what the file says, found by environment."""
+    resource = wanted(env) if what == "drift" else of_backups(env, what, cron="0 3 * * 0")
     handle = bridge.client.get_schedule_handle(lifecycle.create(resource))
 
     async def trigger() -> Any:
@@ -155,10 +185,14 @@ def test_triggered(lifecycle: ScheduleLifecycle, bridge: TemporalBridge, env: st
 
     description, data = bridge.run(trigger())
 
-    assert description.workflow_type == "Drift"
+    assert description.workflow_type == {"drift": "Drift", "drill": "Scheduled"}[what]
     assert description.task_queue == "scaleway-infra"
-    assert description.id.startswith(f"drift/lssm-{env}/schedule-")
+    assert description.id.startswith(f"{what}/lssm-{env}/schedule-")
     found = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert found["Environment"] == f"lssm-{env}"
-    assert found["StartedBy"] == f"schedule lssm-{env}-drift"
+    assert found["Operation"] == what
+    assert found["StartedBy"] == f"schedule lssm-{env}-{what}"
     assert f'"env":"{env}"'.encode() in data
+    if what == "drill":
+        scheduled = ScheduledInput.model_validate_json(data)
+        assert (scheduled.what, scheduled.site.target) == (what, TARGET.model_copy(update={"env": env}))

@@ -6,6 +6,7 @@ import base64
 import string
 from typing import Any
 
+import pyrage
 import pytest
 
 from activities.cloud import Cloud
@@ -61,6 +62,21 @@ def test_generated_once(cloud: Cloud) -> None:
     assert value(cloud) == first
     assert not differences(wanted, only(cloud))
     assert only(cloud).protected
+
+
+def test_identity_of_the_backups(cloud: Cloud) -> None:
+    """An age identity that opens what was encrypted for it; no apply ever makes another one."""
+    wanted = declared({"buckets": {"acme/backups": {}}, "backup": {"bucket": "acme/backups"}})["secret.backup-key"]
+
+    step(cloud, wanted)
+    first = value(cloud, "backup-key")
+    step(cloud, wanted)
+    SecretLifecycle(cloud).update(wanted, only(cloud), ())
+
+    assert value(cloud, "backup-key") == first
+    assert not differences(wanted, only(cloud))
+    identity = pyrage.x25519.Identity.from_str(first)
+    assert pyrage.decrypt(pyrage.encrypt(b"dump", [identity.to_public()]), [identity]) == b"dump"
 
 
 @pytest.mark.parametrize("lost", [SECRETS, f"{SECRETS}/*/versions"], ids=["the place", "the value"])

@@ -67,12 +67,15 @@ def test_made_by_the_engine() -> None:
         "network": {"cidr": "10.0.0.0/24", "gateway": {"bastion": {"allowed": ["203.0.113.0/24"]}}},
         "ssh_keys": {"ops": KEY},
         "nodes": {"core": {}},
+        "buckets": {"shop/backups": {}},
+        "backup": {"bucket": "shop/backups"},
     }
     found = secrets(snippet)
 
     assert set(found) - {"premium-key"} == set(engine_secrets(parse(MINIMAL | snippet)))
     generated = {name for name, resource in found.items() if "generate" in resource.inputs}
     assert generated == {"postgresql-lssm-prod-admin", "postgresql-shop", "redis"}
+    assert found["backup-key"].inputs == {"identity": "age"}
     produced = {name for name, resource in found.items() if "filled" not in resource.fields}
     told = {"backend-api-key", "sqs-engine", "sqs-backend", "cockpit-backend", "ssh-bastion-host-key"}
     assert produced == told | {"premium-key"}

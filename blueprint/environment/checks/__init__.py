@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blueprint.environment.checks import application, data, identity, network, traffic, unique
+from blueprint.environment.checks import application, backup, data, identity, network, traffic, unique
 from blueprint.environment.environment import Environment
 from blueprint.environment.problems import Problem
 
@@ -13,6 +13,14 @@ def check(environment: Environment) -> list[Problem]:
     """Every problem of an environment whose sections are right each by itself."""
     return [
         problem
-        for look in (network.check, traffic.check, data.check, identity.check, application.check, unique.check)
+        for look in (
+            network.check,
+            traffic.check,
+            data.check,
+            identity.check,
+            application.check,
+            backup.check,
+            unique.check,
+        )
         for problem in look(environment)
     ]

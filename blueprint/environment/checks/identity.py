@@ -48,6 +48,8 @@ def engine_secrets(environment: Environment) -> dict[str, str]:
             made[names.sqs_secret(credentials)] = f"sqs.credentials.{credentials}"
     for token in environment.monitoring.tokens if environment.monitoring else ():
         made[names.cockpit_secret(token)] = f"monitoring.tokens.{token}"
+    if environment.backup:
+        made[names.backup_secret] = "the backups"
     if environment.app:
         made[names.bastion_secret] = "the host key of the bastion"
     if environment.llm:
