@@ -44,7 +44,7 @@ class RealServers(Protocol):
     downloads: str
 
     def databases(self, instance_id: str) -> list[Document] | None:
-        """The databases that the instance's server has now; None if it has none, or is being changed."""
+        """The databases that the instance's server has now; None if none can say."""
 
 
 SERVERS: WeakKeyDictionary[World, RealServers] = WeakKeyDictionary()

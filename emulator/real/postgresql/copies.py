@@ -130,8 +130,9 @@ class DatabaseCopies:
         try:
             await client.restore(self._backups / f"{backup['id']}.custom", target["database"])
         finally:
-            # What was loaded is to have the rights that the API gives.
-            self._databases.again(target["instance_id"])
+            # What was loaded gets the rights that the API gives.
+            await self._databases.bring_in_line(target["instance_id"])
+            await self._client(target["instance_id"])
 
     async def _copy(self, snapshot: Document) -> None:
         client = await self._client(snapshot["instance_id"])

@@ -132,12 +132,13 @@ class Databases(Servers[Database]):
         await super().stop()
 
     def databases(self, instance_id: str) -> list[Document] | None:
-        """As the server says now."""
+        """As the server says now, whatever is being done about it."""
         post = self._posts.get(instance_id)
-        if post is None or not post.serves():
+        server = _postgresql(post) if post else None
+        if server is None or not server.runs or server.seen is None:
             return None
         try:
-            return _documents(_postgresql(post).client.look_now())
+            return _documents(server.client.look_now())
         except (ServerError, OSError):
             return None
 
@@ -150,9 +151,11 @@ class Databases(Servers[Database]):
         """Whether the data of an instance is in its place."""
         return (self._folder / instance_id / "data").exists()
 
-    def again(self, instance_id: str) -> None:
-        """Somebody has changed what a server holds: it is to be brought in line once more."""
+    async def bring_in_line(self, instance_id: str) -> None:
+        """Go over what a server holds once more: somebody else than a client has changed it."""
         if post := self._posts.get(instance_id):
+            if post.task:
+                await asyncio.wait([post.task])
             post.reached = None
 
     async def _change(self, key: str, post: Post[Database], spec: Database) -> None:

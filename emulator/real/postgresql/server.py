@@ -69,7 +69,7 @@ class PostgresqlServer(Server[Database]):
         self.client = Client(socket_of(folder.name), PORT)
         """Its superuser."""
         self.seen: Found | None = None
-        """What it held at the end of the last change."""
+        """What it held at the end of the last change; None while it has not all that the API says from the start."""
         self._door = Door()
         self._process: Process | None = None
         self._settings: configuration.Settings = {}

@@ -296,7 +296,7 @@ def test_it_comes_back_with_its_data_whoever_was_killed(tmp_path: Path) -> None:
         url = process.stdout.readline().split()[-1]
         eventually(lambda: _serves(url, here.id), "back after a stop")
         process.send_signal(signal.SIGKILL)
-    eventually(lambda: not _opens(here.address, here.port), "no process is left behind")
+    eventually(lambda: not opens(here.address, here.port), "no process is left behind")
 
     with real_emulator(tmp_path) as api:
         again = replace(here, api=api)
@@ -305,7 +305,7 @@ def test_it_comes_back_with_its_data_whoever_was_killed(tmp_path: Path) -> None:
         ok(api.request("DELETE", f"{RDB}/{here.id}"))
         eventually(lambda: here.id not in shown(api, "databases"), "gone")
         assert list((tmp_path / "real" / "databases").iterdir()) == []
-        assert not _opens(here.address, here.port)
+        assert not opens(here.address, here.port)
 
 
 def _postmaster(folder: Path, here: Site) -> int:
@@ -317,6 +317,7 @@ def _serves(url: str, id: str) -> bool:
     return bool(told.get(id, {}).get("serves"))
 
 
-def _opens(address: str, port: int) -> bool:
+def opens(address: str, port: int) -> bool:
+    """Whether somebody listens there."""
     with socket.socket() as client:
         return client.connect_ex((address, port)) == 0
