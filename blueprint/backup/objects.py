@@ -95,6 +95,21 @@ def parsed(lines: Iterable[str], subject: str) -> Iterator[ObjectVersion]:
         raise Damaged("the list of objects cannot be read", subject=subject) from None
 
 
+def recorded(listed: Iterable[ObjectVersion], before: Iterable[ObjectVersion]) -> Iterator[tuple[ObjectVersion, str]]:
+    """What is listed now, each with the ETag that its copy has according to an earlier list; empty if that is none.
+
+    Both come in order of their keys, and neither is held in memory.
+    """
+    earlier = groupby(before, key=lambda found: found.key)
+    key, those = next(earlier, (None, iter(())))
+    for now, versions in groupby(listed, key=lambda found: found.key):
+        while key is not None and key < now:
+            key, those = next(earlier, (None, iter(())))
+        known = {found.blob: found.blob_etag for found in those} if key == now else {}
+        for found in versions:
+            yield found, known.get(found.blob, "")
+
+
 def at_point(versions: Iterable[ObjectVersion], at: float | None = None) -> Iterator[ObjectVersion]:
     """The objects that there were at a moment, by key.
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -18,12 +19,13 @@ from botocore.exceptions import ClientError
 
 from activities.backup.objects.wire import Wire, code_of, xml
 from blueprint.backup.objects import AT_ONCE, etag_of_parts, part_size
-from blueprint.errors import Damaged, Unavailable
+from blueprint.errors import Damaged, Refused, Unavailable
 
 _CARRIED = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 _META = "x-amz-meta-"
 _OTHER = ("PreconditionFailed", "NoSuchKey", "NoSuchVersion", "404", "412")
 """How S3 says that the object is not the one that was meant, or is no longer there."""
+_NO_UPLOAD = "NoSuchUpload"
 _IN_MEMORY = 4 << 20
 """Bytes of an object on its way that are held in memory; the rest of it waits in a temporary file."""
 _CHUNK = 1 << 20
@@ -117,27 +119,35 @@ def copy(source: Place, etag: str, size: int, target: Place, *, inside: bool, up
             return answered.headers["ETag"].strip('"')
 
 
-def uploads_in(wire: Wire, bucket: str, prefix: str) -> list[tuple[str, str, str]]:
-    """Uploads that were begun and not ended: key, id and when it began."""
-    query, found = {"uploads": "", "prefix": prefix}, []
+class Begun(NamedTuple):
+    """An upload in parts that was not ended."""
+
+    key: str
+    id: str
+    at: float
+    """Seconds since the epoch, by the clock of Object Storage."""
+
+
+def uploads_in(wire: Wire, bucket: str, prefix: str) -> list[Begun]:
+    """Uploads that were begun and not ended."""
+    query, found = {"uploads": "", "prefix": prefix}, list[Begun]()
     while True:
         page = wire.tell("GET", bucket, query=query)
-        found += [
-            (item.findtext("Key", ""), item.findtext("UploadId", ""), item.findtext("Initiated", ""))
-            for item in page.iter("Upload")
-        ]
+        for item in page.iter("Upload"):
+            key, upload, at = (item.findtext(name, "") for name in ("Key", "UploadId", "Initiated"))
+            found.append(Begun(key, upload, datetime.fromisoformat(at).timestamp()))
         if page.findtext("IsTruncated") != "true":
             return found
         query["key-marker"] = page.findtext("NextKeyMarker", "")
         query["upload-id-marker"] = page.findtext("NextUploadIdMarker", "")
 
 
-def abort(wire: Wire, bucket: str, key: str, upload: str) -> None:
+def abort(wire: Wire, bucket: str, upload: Begun) -> None:
     """Give an upload up, and what it has so far."""
     try:
-        wire.send("DELETE", bucket, key, {"uploadId": upload})
+        wire.send("DELETE", bucket, upload.key, {"uploadId": upload.id})
     except ClientError as error:
-        if code_of(error) not in ("NoSuchUpload", "404"):
+        if code_of(error) != _NO_UPLOAD:
             raise
 
 
@@ -157,12 +167,12 @@ class _Upload:
             with ThreadPoolExecutor(_LANES, thread_name_prefix="part") as lanes:
                 made = dict(zip(missing, lanes.map(partial(self._carry, upload, step), missing), strict=True))
         except OtherObject:
-            abort(self._target.wire, self._target.bucket, self._target.key, upload)
+            self._abort(upload)
             raise
         etags = [made.get(n) or known[n + 1][0] for n in range(-(-self._size // step))]
         found = etag_of_parts(etags)
         if proof and found != proof:
-            abort(self._target.wire, self._target.bucket, self._target.key, upload)
+            self._abort(upload)
             raise Damaged(f"its parts make {found}, and it was {proof}", subject=self._source.key)
         return self._complete(upload, etags, found)
 
@@ -198,7 +208,7 @@ class _Upload:
             try:
                 page = self._target.wire.tell("GET", self._target.bucket, self._target.key, query=query)
             except ClientError as error:
-                if code_of(error) == "NoSuchUpload":
+                if code_of(error) == _NO_UPLOAD:
                     return None
                 raise
             for part in page.iter("Part"):
@@ -217,9 +227,12 @@ class _Upload:
             return answer.findtext("ETag", "").strip('"')
         except ClientError as error:
             # The answer to an earlier completion may have been lost.
-            if code_of(error) != "NoSuchUpload" or look_at(target)[0] != expected:
-                raise
-            return expected
+            if code_of(error) == _NO_UPLOAD and look_at(target)[0] == expected:
+                return expected
+            raise
+
+    def _abort(self, upload: str) -> None:
+        abort(self._target.wire, self._target.bucket, Begun(self._target.key, upload, 0.0))
 
 
 def _condition(source: Place, etag: str) -> dict[str, str]:
@@ -269,6 +282,14 @@ def _other_object() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if code_of(error) in _OTHER:
-            raise OtherObject from None
+        match code_of(error):
+            case code if code in _OTHER:
+                raise OtherObject from None
+            case code if code == _NO_UPLOAD:
+                raise Unavailable("another attempt gave the upload up", remedy="retry") from None
+            case "InvalidObjectState":
+                raise Refused(
+                    f"Object Storage keeps it in an archive: {error}",
+                    remedy="bring it back to the class STANDARD, then retry",
+                ) from None
         raise

@@ -6,7 +6,9 @@ Listings are read here, too: boto3 tells versions and delete markers apart, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import IO, Any, Literal
@@ -101,7 +103,7 @@ class Wire:
             raise HTTPClientError(error=type(error).__name__) from None
         # A copy that failed after it began is answered with 200 and an error in the body.
         if answer.status >= 300 or (method in ("PUT", "POST") and b"<Error>" in answer.data[:200]):
-            raise _refusal(method, answer)
+            raise _refusal(method, path, answer)
         return answer
 
     def tell(self, method: _Method, bucket: str, key: str = "", **arguments: Any) -> ElementTree.Element:
@@ -132,6 +134,29 @@ class Wire:
         for page in self.pages(bucket, prefix, versions=versions):
             yield from page
 
+    def delete(self, bucket: str, objects: Iterable[ObjectVersion]) -> Sequence[str]:
+        """Delete up to 1000 objects, each in that version if it has one; the keys that a lock keeps.
+
+        Raises:
+            ClientError: something else than a lock keeps one.
+        """
+        wanted = [
+            ("Object", {"Key": found.key} | ({"VersionId": found.version} if found.version else {}))
+            for found in objects
+        ]
+        body = xml("Delete", [*wanted, ("Quiet", "true")])
+        checksum = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        answer = self.tell("POST", bucket, query={"delete": ""}, headers={"Content-MD5": checksum}, body=body)
+        kept = []
+        for error in answer.iter("Error"):
+            told = {name: error.findtext(name, "") for name in ("Code", "Message", "Key")}
+            if told["Code"] == "AccessDenied":
+                kept.append(told["Key"])
+            elif told["Code"] not in ("NoSuchKey", "NoSuchVersion"):
+                response: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": 500}}
+                raise ClientError(response, f"delete {told['Key']}")
+        return kept
+
     def now(self, bucket: str) -> float:
         """Object Storage's time, seconds since the epoch."""
         return parsedate_to_datetime(self.send("HEAD", bucket).headers["Date"]).timestamp()
@@ -146,11 +171,14 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def xml(root: str, items: Iterable[tuple[str, Mapping[str, str]]]) -> bytes:
+def xml(root: str, items: Iterable[tuple[str, Mapping[str, str] | str]]) -> bytes:
     """A body with a flat list of things."""
     top = ElementTree.Element(root)
     for name, fields in items:
         item = ElementTree.SubElement(top, name)
+        if isinstance(fields, str):
+            item.text = fields
+            continue
         for field, value in fields.items():
             ElementTree.SubElement(item, field).text = value
     return bytes(ElementTree.tostring(top, "utf-8"))
@@ -180,12 +208,13 @@ def _xml(body: bytes) -> ElementTree.Element:
     return root
 
 
-def _refusal(method: str, answer: urllib3.BaseHTTPResponse) -> ClientError:
+def _refusal(method: str, path: str, answer: urllib3.BaseHTTPResponse) -> ClientError:
     told = {"Code": str(answer.status), "Message": ""}
     body = answer.data
     if body.lstrip().startswith(b"<"):
         error = _xml(body)
         told = {name: error.findtext(name) or told[name] for name in told}
+    told["Message"] += f" ({method} {path})"
     status = answer.status if answer.status >= 300 else 500
     response: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(response, method)

@@ -1,0 +1,215 @@
+"""A backup of a bucket: what the store does not have yet is copied, and then it is written down what was where."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from activities.backup.objects.copying import OtherObject, Place, abort, copy, uploads_in
+from activities.backup.objects.lists import ListWriter, read_list
+from activities.backup.objects.wire import CONNECTIONS, Wire
+from activities.backup.progress import Progress
+from activities.backup.store import BackupStore
+from blueprint.backup import layout
+from blueprint.backup.contract import AssetInput
+from blueprint.backup.manifest import BucketContents, Manifest
+from blueprint.backup.objects import SCRATCH, ObjectVersion, digest, is_young, recorded
+from blueprint.errors import Busy, Damaged, Gone
+
+_AHEAD = 4096
+"""Objects that may be on their way before the first of them is there: lines are written in order."""
+_TRIES = 5
+"""To copy an object that is written again and again meanwhile."""
+_HEX = "0123456789abcdef"
+
+
+class BucketBackup:
+    """One run's backup of one bucket.
+
+    Args:
+        store: where to.
+        source: the way to the bucket.
+        target: the way to the store.
+        input: what the run says.
+        attempt: of the activity.
+    """
+
+    def __init__(self, store: BackupStore, source: Wire, target: Wire, input: AssetInput, attempt: int) -> None:
+        self._store, self._source, self._target = store, source, target
+        self._input = input
+        self._attempt = attempt
+        self._bucket = input.asset.partition("/")[2]
+        self._blobs: dict[bytes, str] = {}
+        """ETag of each copy that is there, by digest."""
+        self._new: set[bytes] = set()
+        """Those that were made since the run began: by an earlier attempt."""
+        self._uploads: dict[str, str] = {}
+
+    def run(self) -> Manifest:
+        """Copy, and write the list; the manifest, to be published.
+
+        Raises:
+            Busy: an object changes faster than it can be copied.
+            Gone: there is no such bucket.
+        """
+        started = time.time()
+        point = self._source.now(self._bucket)
+        versioned = self._source.is_versioned(self._bucket)
+        prefix = layout.blobs(self._store.store, self._bucket)
+        self._uploads = {item.key: item.id for item in uploads_in(self._target, self._store.store.bucket, prefix)}
+        written = ListWriter(self._store, self._input.asset, self._input.id, self._attempt)
+        objects = versions = size = current = copied = copied_bytes = 0
+        progress = Progress()
+        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
+            try:
+                self._look_at_blobs(pool)
+                for found, new in self._secured(pool, point, versioned):
+                    written.add(found)
+                    versions += 1
+                    size += found.size
+                    if found.latest and not found.marker:
+                        objects += 1
+                        current += found.size
+                    if new:
+                        copied += 1
+                        copied_bytes += found.size
+                    progress.moved(found.size, f"{self._bucket}: {versions} objects seen, {copied} copied")
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        self._give_up_uploads(prefix)
+        now = time.time()
+        return Manifest(
+            id=self._input.id,
+            asset=self._input.asset,
+            environment=self._store.store.prefix,
+            point=point,
+            started=started,
+            ended=now,
+            size=current,
+            commit=self._input.opened.commit,
+            reason=self._input.reason,
+            by=self._input.by,
+            locked_until=now + self._input.opened.locked_for if self._input.opened.locked_for else 0.0,
+            bucket=BucketContents(
+                entries=written.end(),
+                objects=objects,
+                versions=versions,
+                bytes=size,
+                copied=copied,
+                copied_bytes=copied_bytes,
+                versioned=versioned,
+            ),
+        )
+
+    def _look_at_blobs(self, pool: ThreadPoolExecutor) -> None:
+        """See which copies there are: the store says it, not a list of what once was there."""
+        prefix = layout.blobs(self._store.store, self._bucket)
+        began = layout.moment(self._input.id)
+
+        def look(digit: str) -> None:
+            for blob in self._target.list(self._store.store.bucket, prefix + digit):
+                name = _bytes(blob.key.rpartition("/")[2])
+                self._blobs[name] = blob.etag
+                if blob.modified >= began:
+                    self._new.add(name)
+
+        list(pool.map(look, _HEX))
+
+    def _secured(self, pool: ThreadPoolExecutor, point: float, versioned: bool) -> Iterator[tuple[ObjectVersion, bool]]:
+        """What is listed and has its copy in the store, in order, and whether it was copied just now."""
+        waiting: deque[ObjectVersion | Future[ObjectVersion | None]] = deque()
+        for found, etag in recorded(self._listed(pool, point, versioned), self._list_before()):
+            there = found if found.marker else self._there(found, etag)
+            waiting.append(there or pool.submit(self._copied, found, point, versioned))
+            while waiting and (len(waiting) > _AHEAD or isinstance(waiting[0], tuple) or waiting[0].done()):
+                yield from _result(waiting.popleft())
+        while waiting:
+            yield from _result(waiting.popleft())
+
+    def _listed(self, pool: ThreadPoolExecutor, point: float, versioned: bool) -> Iterator[ObjectVersion]:
+        """The bucket, with the name of each copy. The next page is asked for while one is read."""
+        pages = self._source.pages(self._bucket, versions=versioned)
+        coming = pool.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = pool.submit(next, pages, None)
+            yield from (self._named(found, point) for found in page if not found.key.startswith(SCRATCH))
+
+    def _named(self, found: ObjectVersion, point: float) -> ObjectVersion:
+        salt = self._input.id if is_young(found, point) else ""
+        return found if found.marker else found._replace(blob=digest(found, salt))
+
+    def _list_before(self) -> Iterator[ObjectVersion]:
+        """The newest earlier list; nothing if none can be read, which only costs copies."""
+        prefix = layout.entry(self._store.store, self._input.asset, "").removesuffix("/")
+        manifests = (item.key for item in self._store.list(prefix) if item.key.endswith(f"/{layout.MANIFEST}"))
+        for key in sorted(manifests, reverse=True):
+            with contextlib.suppress(Damaged, Gone):
+                manifest = self._store.manifest(self._input.asset, key.split("/")[-2])
+                yield from read_list(self._store, manifest)
+                return
+
+    def _there(self, found: ObjectVersion, told: str) -> ObjectVersion | None:
+        """The object with its copy, if the store has that as it must be; a damaged one is made anew."""
+        name = _bytes(found.blob)
+        etag = self._blobs.get(name)
+        if etag is None:
+            return None
+        # Where the source was written in parts, nothing but our own word tells what ETag the copy must have.
+        if etag in (found.etag, told) or ("-" in found.etag and not told and name in self._new):
+            return found._replace(blob_etag=etag)
+        return None
+
+    def _copied(self, found: ObjectVersion, point: float, versioned: bool) -> ObjectVersion | None:
+        """The object with its copy, made now; None if the object is gone meanwhile."""
+        bucket = self._store.store.bucket
+        for _ in range(_TRIES):
+            key = layout.blob(self._store.store, self._bucket, found.blob)
+            version = found.version or ("null" if versioned else "")
+            try:
+                etag = copy(
+                    Place(self._source, self._bucket, found.key, version),
+                    found.etag,
+                    found.size,
+                    Place(self._target, bucket, key),
+                    inside=self._store.same_place,
+                    upload=self._uploads.get(key, ""),
+                )
+                return found._replace(blob_etag=etag)
+            except OtherObject:
+                again = self._again(found, versioned)
+                if again is None or again.marker:
+                    return again
+                found = self._named(again, point)
+        raise Busy("is written again faster than it can be copied", subject=f"{self._bucket}/{found.key}")
+
+    def _again(self, found: ObjectVersion, versioned: bool) -> ObjectVersion | None:
+        """What is there now under that key and version."""
+        for other in self._source.list(self._bucket, found.key, versions=versioned):
+            if other.key != found.key:
+                break
+            if other.version == found.version:
+                return other
+        return None
+
+    def _give_up_uploads(self, prefix: str) -> None:
+        """Leave no upload: what an earlier run began, and nobody needs any more."""
+        for upload in uploads_in(self._target, self._store.store.bucket, prefix):
+            abort(self._target, self._store.store.bucket, upload)
+
+
+def _result(waiting: ObjectVersion | Future[ObjectVersion | None]) -> Iterator[tuple[ObjectVersion, bool]]:
+    if isinstance(waiting, ObjectVersion):
+        yield waiting, False
+    elif found := waiting.result():
+        yield found, not found.marker
+
+
+def _bytes(digest: str) -> bytes:
+    try:
+        return bytes.fromhex(digest)
+    except ValueError:
+        return digest.encode()

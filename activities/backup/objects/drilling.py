@@ -1,0 +1,133 @@
+"""What a drill asks of restored objects, and how it takes them away again."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import islice
+
+import urllib3
+
+from activities.backup.objects.copying import OtherObject, Place, abort, look_at, uploads_in
+from activities.backup.objects.restoring import objects_of
+from activities.backup.objects.wire import Wire
+from activities.backup.store import BackupStore
+from blueprint.backup import layout
+from blueprint.backup.contract import BucketRestoreInput, DeleteOutput, ScratchObjectsInput, VerifyOutput
+from blueprint.backup.objects import (
+    AT_ONCE,
+    ObjectVersion,
+    etag_of_parts,
+    part_size,
+    require_scratch,
+    sampled,
+    side_by_side,
+)
+from blueprint.errors import Unavailable
+
+_READ = 20
+"""Objects that are read to the last byte."""
+_LARGEST_READ = 1 << 30
+"""Bytes of the largest one that is."""
+_TOLD = 20
+"""Findings that are told."""
+_CHUNK = 1 << 20
+_BATCH = 1000
+"""Objects that one request deletes: S3's limit."""
+
+
+def verify_objects(store: BackupStore, source: Wire, target: Wire, input: ScratchObjectsInput) -> VerifyOutput:
+    """Hold what was restored under a scratch prefix against the backup.
+
+    Args:
+        source: the way to the store.
+        target: the way to the bucket.
+
+    Raises:
+        RestoreRefused: the prefix is not a drill's.
+        Damaged: the list of objects is not what was written.
+    """
+    require_scratch(input.into_prefix)
+    manifest = store.manifest(f"bucket/{input.bucket}", input.id)
+    restore = BucketRestoreInput(site=input.site, bucket=input.bucket, id=input.id, sample=input.sample)
+    wanted = (found._replace(key=input.into_prefix + found.key) for found in objects_of(store, manifest, restore))
+    findings, good, size = list[str](), list[ObjectVersion](), 0
+    for expected, live in side_by_side(wanted, target.list(input.bucket, input.into_prefix)):
+        if expected is None:
+            continue
+        name = expected.key.removeprefix(input.into_prefix)
+        if live is None:
+            findings.append(f"{name} was not restored")
+        elif live.size != expected.size:
+            findings.append(f"{name} has {live.size} bytes, and had {expected.size}")
+        elif live.etag not in (expected.etag, expected.blob_etag):
+            findings.append(f"{name} has another content: its ETag is {live.etag}, and was {expected.etag}")
+        else:
+            good.append(expected)
+            size += expected.size
+    read = list(islice(sampled((one for one in good if one.size <= _LARGEST_READ), len(good), _READ), _READ))
+    for expected in read:
+        findings += _read(store, source, target, input, expected)
+    if len(findings) > _TOLD:
+        findings = [*findings[:_TOLD], f"and {len(findings) - _TOLD} more"]
+    checked = (
+        f"{len(good)} of {manifest.bucket.objects if manifest.bucket else 0} objects with {size} bytes: size and ETag",
+        f"{len(read)} objects: every byte, metadata and tags",
+    )
+    return VerifyOutput(findings=tuple(findings), checked=checked)
+
+
+def remove_objects(target: Wire, input: ScratchObjectsInput) -> DeleteOutput:
+    """Remove all versions of everything under a scratch prefix.
+
+    Raises:
+        RestoreRefused: the prefix is not a drill's.
+    """
+    require_scratch(input.into_prefix)
+    found = target.list(input.bucket, input.into_prefix, versions=target.is_versioned(input.bucket))
+    objects = size = locked = 0
+    while batch := list(islice(found, _BATCH)):
+        kept = target.delete(input.bucket, batch)
+        objects += len(batch) - len(kept)
+        size += sum(one.size for one in batch if one.key not in kept)
+        locked += len(kept)
+    for upload in uploads_in(target, input.bucket, input.into_prefix):
+        abort(target, input.bucket, upload)
+    return DeleteOutput(objects=objects, bytes=size, locked=locked)
+
+
+def _read(
+    store: BackupStore, source: Wire, target: Wire, input: ScratchObjectsInput, expected: ObjectVersion
+) -> list[str]:
+    """What is wrong with one object, which is read and compared with its copy in the store."""
+    name = expected.key.removeprefix(input.into_prefix)
+    restored = Place(target, input.bucket, expected.key)
+    try:
+        belongs = look_at(Place(source, store.store.bucket, layout.blob(store.store, input.bucket, expected.blob)))[1]
+        findings = [] if look_at(restored)[1] == belongs else [f"{name} has other metadata or tags"]
+        etag = _etag_of_bytes(restored, expected.size)
+    except OtherObject:
+        return [f"{name}, or its copy in the store, is gone"]
+    if etag not in (expected.etag, expected.blob_etag):
+        findings.append(f"{name} has other bytes: they make {etag}, and were {expected.blob_etag}")
+    return findings
+
+
+def _etag_of_bytes(place: Place, size: int) -> str:
+    """The ETag that the bytes have which really come."""
+    answer = place.wire.send("GET", place.bucket, place.key, place.query, stream=True)
+    step = part_size(size)
+    digests, length = [hashlib.md5(usedforsecurity=False)], 0
+    try:
+        while chunk := answer.read(min(_CHUNK, step - length), decode_content=False):
+            digests[-1].update(chunk)
+            length += len(chunk)
+            if length == step:
+                digests.append(hashlib.md5(usedforsecurity=False))
+                length = 0
+    except urllib3.exceptions.HTTPError as error:
+        raise Unavailable(f"an answer broke off ({type(error).__name__})", subject=place.key) from None
+    finally:
+        answer.release_conn()
+    if size <= AT_ONCE:
+        return digests[0].hexdigest()
+    return etag_of_parts(digest.hexdigest() for digest in (digests if length else digests[:-1]))
