@@ -47,6 +47,7 @@ class Stored:
         modified: when it was written, seconds since the epoch, by the store's clock.
         version: which version; empty in a bucket that never had any.
         marker: it only says that the object was deleted.
+        current: it is what a reader gets, and no earlier version.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Stored:
     modified: float
     version: str = ""
     marker: bool = False
+    current: bool = True
 
 
 @dataclass(frozen=True)
@@ -159,15 +161,42 @@ class BackupStore:
         Raises:
             PermissionDenied: something else than a lock keeps them.
         """
+        markers: builtins.list[Stored] = []
+        kept: set[str] = set()
+
+        def contents() -> Iterator[Stored]:
+            for item in versions:
+                if item.marker:
+                    markers.append(item)
+                else:
+                    yield item
+
+        erased = self._erase(contents(), kept)
+        # Without its marker an object that was deleted, and whose lock keeps it, would be there again.
+        return erased + self._erase((marker for marker in markers if marker.key not in kept), kept)
+
+    def _erase(self, versions: Iterable[Stored], kept: set[str]) -> Erased:
         erased = Erased()
         for chunk in _batches(versions):
             wanted: builtins.list[ObjectIdentifierTypeDef] = [
                 {"Key": item.key, "VersionId": item.version} if item.version else {"Key": item.key} for item in chunk
             ]
-            kept = self._delete(wanted)
-            gone = [item for item in chunk if (item.key, item.version) not in kept]
-            erased += Erased(len(gone), sum(item.size for item in gone), len(kept))
+            locked = self._delete(wanted)
+            kept |= {key for key, _ in locked}
+            gone = [item for item in chunk if (item.key, item.version) not in locked]
+            erased += Erased(len(gone), sum(item.size for item in gone), len(locked))
         return erased
+
+    def abort_uploads(self, prefix: str, before: float) -> int:
+        """Give up uploads of parts that began before a moment. Returns how many."""
+        bucket, count = self.store.bucket, 0
+        with boto_errors(f"give up uploads of {prefix}"):
+            for page in self.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"].timestamp() < before:
+                        self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                        count += 1
+        return count
 
     def presign_put(self, key: str, seconds: int = PRESIGNED_SECONDS) -> str:
         """An address to which one object can be written, by whoever has it."""
@@ -298,4 +327,5 @@ def _stored(item: Any) -> Stored:
         item["LastModified"].timestamp(),
         item.get("VersionId", ""),
         marker="ETag" not in item,
+        current="ETag" in item and item.get("IsLatest", True),
     )

@@ -7,12 +7,15 @@
 <env>/data/<asset>/<id>/<archive>.<index>       a part of a database's archive; `cat` puts an archive together
 <env>/data/<asset>/<id>/entries.<index>         the list of a bucket's objects
 <env>/blobs/<bucket>/<xx>/<digest>              a bucket's object, shared by all backups that have it
+<env>/probe                                     shows that the bucket can be written
 <env>/scratch/<run>/<key>                       an object that a drill restored, until it has ended
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from blueprint.backup.site import Store
 
@@ -37,6 +40,43 @@ def catalogue(store: Store) -> str:
 def entry(store: Store, asset: str, id: str) -> str:
     """Prefix of what the catalogue knows of one backup."""
     return f"{catalogue(store)}{asset}/{id}/"
+
+
+class Place(NamedTuple):
+    """Where something is in the catalogue."""
+
+    asset: str
+    id: str
+    name: str
+    """`manifest.json`, `pin-operator.json`, ..."""
+
+
+def place_of(store: Store, key: str) -> Place | None:
+    """What a key of the catalogue stands for; None if it is none of ours."""
+    rest = key.removeprefix(catalogue(store))
+    if rest == key or rest.count("/") < 2:
+        return None
+    return Place(*rest.rsplit("/", 2))
+
+
+def drill(store: Store, asset: str, id: str, at: float) -> str:
+    """Key of the record of a drill that began then."""
+    return f"{entry(store, asset, id)}{DRILL}{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.json"
+
+
+def pin(store: Store, asset: str, id: str, name: str) -> str:
+    """Key of a pin."""
+    return f"{entry(store, asset, id)}{PIN}{quote(name, safe='')}.json"
+
+
+def pin_name(name: str) -> str:
+    """Name of the pin in a file of that name."""
+    return unquote(name.removeprefix(PIN).removesuffix(".json"))
+
+
+def probe(store: Store) -> str:
+    """Key of an object that is written to see whether it can be."""
+    return f"{store.prefix}/probe"
 
 
 def data(store: Store, asset: str = "", id: str = "") -> str:
