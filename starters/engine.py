@@ -13,6 +13,7 @@ import getpass
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -27,12 +28,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.types import MethodAsyncSingleParam
 
+from blueprint.backup.contract import BucketRestoreOutput, DropOutput, ManagedRestoreOutput
 from blueprint.contract import InventoryInput, InventoryOutput, PlanInput, Target
 from blueprint.environment import Environment
 from blueprint.errors import EngineError
 from blueprint.plan import Plan
 from blueprint.release.record import ReleaseRecord
 from workflows.apply import Apply
+from workflows.backup.messages import BackupOutput, DrillOutput, RestoreDatabaseOutput, RetentionOutput
 from workflows.connection import connect
 from workflows.deploy import Deploy, Rollback
 from workflows.destroy import Destroy
@@ -51,6 +54,22 @@ from workflows.messages import (
 )
 
 T = TypeVar("T")
+Turn = Callable[[str], str]
+"""Which turn of an environment, as a function that gives its workflow id: `turn_id`, `backup_turn` or `drill_turn`."""
+GIVES: dict[str, type[Any]] = {
+    "Apply": ChangeOutput,
+    "Destroy": ChangeOutput,
+    "Deploy": ReleaseRecord,
+    "Rollback": ReleaseRecord,
+    "Backup": BackupOutput,
+    "Retention": RetentionOutput,
+    "Drill": DrillOutput,
+    "RestoreDatabase": RestoreDatabaseOutput,
+    "RestoreBucket": BucketRestoreOutput,
+    "RestoreInstance": ManagedRestoreOutput,
+    "DropDatabase": DropOutput,
+}
+"""What runs that have a turn give at their end, by type of workflow."""
 COMMIT = "commit"
 """Key of a deploy's memo: which commit it brings."""
 WHATEVER = "whatever it is"
@@ -148,22 +167,22 @@ class Engine:
 
     async def plan(self, request: PlanInput) -> Plan:
         """What an apply (or, if the request says so, a destroy) would do."""
-        run = await self._look(PlanEnvironment.run, "plan", request.target, request)
+        run = await self.look(PlanEnvironment.run, "plan", request.target, request)
         return await run.result()
 
     async def drift(self, request: PlanInput) -> DriftOutput:
         """What differs from the file, every declared detail read."""
-        run = await self._look(Drift.run, "drift", request.target, request)
+        run = await self.look(Drift.run, "drift", request.target, request)
         return await run.result()
 
     async def status(self, request: InventoryInput) -> InventoryOutput:
         """What exists."""
-        run = await self._look(Status.run, "status", request.target, request)
+        run = await self.look(Status.run, "status", request.target, request)
         return await run.result()
 
     async def releases(self, release: ReleaseInput) -> ReleaseLook:
         """What is on the nodes, and what a deploy of the ref would do, if there is one."""
-        run = await self._look(Releases.run, "releases", release.site.target, release)
+        run = await self.look(Releases.run, "releases", release.site.target, release)
         return await run.result()
 
     # -- changing ----------------------------------------------------------------------------------------------
@@ -174,9 +193,8 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken.
         """
-        return await self._take_turn(
-            Apply.run, "apply", change.request.target, change, ChangeOutput, f"Plan: {change.fingerprint or WHATEVER}."
-        )
+        plan = f"Plan: {change.fingerprint or WHATEVER}."
+        return await self.take_turn(Apply.run, "apply", change.request.target, change, plan)
 
     async def destroy(self, change: ChangeInput) -> Run[ChangeOutput]:
         """Begin to remove everything of an environment.
@@ -184,14 +202,8 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken.
         """
-        return await self._take_turn(
-            Destroy.run,
-            "destroy",
-            change.request.target,
-            change,
-            ChangeOutput,
-            f"Plan: {change.fingerprint or WHATEVER}.",
-        )
+        plan = f"Plan: {change.fingerprint or WHATEVER}."
+        return await self.take_turn(Destroy.run, "destroy", change.request.target, change, plan)
 
     async def deploy(self, release: ReleaseInput) -> Run[ReleaseRecord]:
         """Begin to bring a commit to every node. Its `ref` has to be a full commit, so that the run has an identity.
@@ -199,9 +211,8 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken; its `running.commit` tells whether by the same deploy.
         """
-        return await self._take_turn(
-            Deploy.run, "deploy", release.site.target, release, ReleaseRecord, f"Commit: {release.ref}.", release.ref
-        )
+        target, commit = release.site.target, release.ref
+        return await self.take_turn(Deploy.run, "deploy", target, release, f"Commit: {commit}.", commit)
 
     async def rollback(self, release: ReleaseInput) -> Run[ReleaseRecord]:
         """Begin to bring an earlier release back to every node.
@@ -209,26 +220,19 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken.
         """
-        return await self._take_turn(
-            Rollback.run,
-            "rollback",
-            release.site.target,
-            release,
-            ReleaseRecord,
-            f"To: {release.ref or 'the one before'}.",
-        )
+        to = f"To: {release.ref or 'the one before'}."
+        return await self.take_turn(Rollback.run, "rollback", release.site.target, release, to)
 
-    async def current(self, target: Target) -> Run[Any] | None:
-        """The change that has the environment's turn, to follow and to steer, or None."""
-        description = await self._turn_holder(target)
+    async def current(self, target: Target, turn: Turn = turn_id) -> Run[Any] | None:
+        """The run that has the environment's turn, to follow and to steer, or None."""
+        description = await self._turn_holder(target, turn)
         if description is None:
             return None
-        gives = ReleaseRecord if description.workflow_type in ("Deploy", "Rollback") else ChangeOutput
-        return self._change(target, description.run_id, gives)
+        return self._run(description.id, description.run_id, GIVES[description.workflow_type])
 
-    async def running(self, target: Target) -> Running | None:
-        """The change that has the environment's turn, for people, or None."""
-        description = await self._turn_holder(target)
+    async def running(self, target: Target, turn: Turn = turn_id) -> Running | None:
+        """The run that has the environment's turn, for people, or None."""
+        description = await self._turn_holder(target, turn)
         return await self._running(description) if description else None
 
     # -- steering ----------------------------------------------------------------------------------------------
@@ -248,9 +252,9 @@ class Engine:
         decided: Decided = await run.handle.execute_update("abort", decision, result_type=Decided)
         return decided
 
-    async def wait_for_turn(self, target: Target, every: float) -> None:
-        """Wait until no change of the environment runs, looking every so many seconds."""
-        while await self.current(target) is not None:
+    async def wait_for_turn(self, target: Target, every: float, turn: Turn = turn_id) -> None:
+        """Wait until the environment's turn is free, looking every so many seconds."""
+        while await self.current(target, turn) is not None:
             await asyncio.sleep(every)
 
     async def has_worker(self) -> bool:
@@ -264,11 +268,19 @@ class Engine:
         latest = max((poller.last_access_time.ToDatetime(UTC) for poller in pollers), default=None)
         return latest is not None and datetime.now(UTC) - latest < SILENCE_OF_A_WORKER
 
-    # -- plumbing ----------------------------------------------------------------------------------------------
+    # -- runs of any kind --------------------------------------------------------------------------------------
 
-    async def _look(
+    async def look(
         self, workflow: MethodAsyncSingleParam[Any, Any, T], operation: str, target: Target, argument: Any
     ) -> Run[T]:
+        """Begin a run that takes nobody's turn.
+
+        Args:
+            workflow: its run method.
+            operation: what it is found by.
+            target: the environment.
+            argument: its input.
+        """
         handle: WorkflowHandle[Any, T] = await self.client.start_workflow(
             workflow,
             argument,
@@ -279,21 +291,35 @@ class Engine:
         )
         return Run(handle, self._link(handle.id, handle.result_run_id))
 
-    async def _take_turn(
+    async def take_turn(
         self,
-        workflow: Any,
+        workflow: MethodAsyncSingleParam[Any, Any, T],
         operation: str,
         target: Target,
         argument: Any,
-        gives: type[T],
         details: str,
         commit: str = "",
+        turn: Turn = turn_id,
     ) -> Run[T]:
+        """Begin a run that has a turn of the environment for as long as it lives.
+
+        Args:
+            workflow: its run method.
+            operation: what it is found by.
+            target: the environment.
+            argument: its input.
+            details: what it is about, for its page in Temporal's UI.
+            commit: the release that it brings, if it does.
+            turn: which one.
+
+        Raises:
+            AnotherChangeRuns: the turn is taken.
+        """
         try:
-            handle = await self.client.start_workflow(
+            started = await self.client.start_workflow(
                 workflow,
                 argument,
-                id=turn_id(target.environment),
+                id=turn(target.environment),
                 task_queue=self.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=self._attributes(operation, target),
@@ -302,25 +328,29 @@ class Engine:
                 static_details=f"Started by {started_by()}. {details}",
             )
         except WorkflowAlreadyStartedError as error:
-            raise AnotherChangeRuns(await self._running(await self._described(target, error.run_id))) from None
-        return self._change(target, handle.result_run_id, gives)
+            raise AnotherChangeRuns(await self._running(await self._described(target, turn, error.run_id))) from None
+        # This very run: without its id, a call that comes late would reach the next one that has the turn.
+        run_id = started.result_run_id
+        handle: WorkflowHandle[Any, T] = self.client.get_workflow_handle_for(workflow, started.id, run_id=run_id)
+        return Run(handle, self._link(started.id, run_id))
 
-    def _change(self, target: Target, run_id: str | None, gives: type[T]) -> Run[T]:
-        """This very run: without its id, a call that comes late would reach the next one of the environment."""
-        handle = self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id, result_type=gives)
-        return Run(handle, self._link(handle.id, run_id))
+    # -- plumbing ----------------------------------------------------------------------------------------------
 
-    async def _turn_holder(self, target: Target) -> WorkflowExecutionDescription | None:
+    def _run(self, workflow_id: str, run_id: str | None, gives: type[T]) -> Run[T]:
+        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id, result_type=gives)
+        return Run(handle, self._link(workflow_id, run_id))
+
+    async def _turn_holder(self, target: Target, turn: Turn) -> WorkflowExecutionDescription | None:
         try:
-            description = await self._described(target)
+            description = await self._described(target, turn)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return None
             raise
         return description if description.status == WorkflowExecutionStatus.RUNNING else None
 
-    async def _described(self, target: Target, run_id: str | None = None) -> WorkflowExecutionDescription:
-        return await self.client.get_workflow_handle(turn_id(target.environment), run_id=run_id).describe()
+    async def _described(self, target: Target, turn: Turn, run_id: str | None = None) -> WorkflowExecutionDescription:
+        return await self.client.get_workflow_handle(turn(target.environment), run_id=run_id).describe()
 
     async def _running(self, description: WorkflowExecutionDescription) -> Running:
         attributes = description.typed_search_attributes
