@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from blueprint.backup.site import BackupSite
 from blueprint.contract import PlanInput
 from blueprint.plan import Plan
 from blueprint.release.contract import Site
@@ -134,6 +135,8 @@ class ReleaseInput(Model):
     """Whether refusals that can be overruled are."""
     origin: Origin
     """Who asked for it."""
+    backup: BackupSite | None = None
+    """For a deploy: what is backed up before it migrates; nothing if None."""
     reason: str = ""
     """For a rollback: what is wrong with the release that goes."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, FailureError
 from temporalio.workflow import ActivityHandle
 
 from blueprint.errors import Aborted, ReleaseFailed, ReleaseRefused, RolledBack
@@ -20,6 +20,7 @@ from workflows.calls import BUILDING, begin
 from workflows.failures import code_of, failure, told
 from workflows.messages import Phase, Progress, ReleaseInput
 from workflows.parking import Decision, Parking
+from workflows.release.backup_point import back_up
 from workflows.release.roll import SPARE, LeftAlone, Roll
 from workflows.release.timeline import Stopped, Timeline
 
@@ -164,8 +165,16 @@ class ReleaseRun:
         )
         if found.known and not found.pending:
             return
+        point = found.backup_point
+        if self._input.backup and self._input.backup.before_migration:
+            try:
+                point = await back_up(self._input.backup, self._input.origin, self.timeline)
+            except FailureError as error:
+                text = f"nothing was touched, for there is no backup to go back to: {told(error)}"
+                remedy = "mend the cause, or take it out of backup.before_migration; then deploy again"
+                raise self._failed(ReleaseFailed(text, subject=short(plan.commit), remedy=remedy)) from None
         # Noted before they run: a migration that fails is when somebody asks for the backup point.
-        self._note(migrations=found.pending, irreversible=found.irreversible, backup_point=found.backup_point)
+        self._note(migrations=found.pending, irreversible=found.irreversible, backup_point=point)
         attempt = timedelta(seconds=self._site.app.migrate.timeout) + SPARE
         title = f"from {request.node}: {', '.join(found.pending)}"
         # Not cancelled half way: it would go on in the database while nobody waits for it.
