@@ -15,6 +15,7 @@
     ├── CommandFailed             command_failed           a command on a node ended with an error
     ├── Unhealthy                 unhealthy                a release does not run well on a node
     ├── RestoreRefused            restore_refused          a restore would touch what it must not
+    ├── RestoreFailed             restore_failed           a restore did not come to its end; what was live still is
     ├── Damaged                   damaged                  a backup is not what was written
     ├── BackupFailed              backup_failed            an asset has no new backup
     ├── DrillFailed               drill_failed             a backup was restored and is not what it should be
@@ -164,6 +165,12 @@ class RestoreRefused(EngineError):
     """A restore would touch what it must not, or has nothing to restore."""
 
     code = "restore_refused"
+
+
+class RestoreFailed(EngineError):
+    """A restore did not come to its end; what it would have replaced is as it was."""
+
+    code = "restore_failed"
 
 
 class Damaged(EngineError):

@@ -37,11 +37,13 @@ class GivenUp(Exception):
     Attributes:
         trouble: what happened, in words.
         code: the failure's stable code; empty if it had none.
+        decision: what an operator said; None if nobody did, or nobody was asked.
     """
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(told(error))
         self.trouble = told(error)
+        self.decision: Decision | None = None
         self.code = code_of(error) if isinstance(error, ActivityError | ChildWorkflowError) else ""
 
 
@@ -166,7 +168,9 @@ class Course:
                     return await self.timeline.follow(step, start)
             except FailureError as error:
                 given_up = GivenUp(error)
-            if given_up.code in final or await self.ask(step, given_up.trouble, choices) != "retry":
+            if given_up.code not in final:
+                given_up.decision = await self.ask(step, given_up.trouble, choices)
+            if given_up.decision != "retry":
                 raise given_up
 
     async def attempt(self, step: str, activity: ActivityType[I, O], argument: I, title: str) -> O | None:
@@ -195,25 +199,25 @@ class Course:
             return told(error)
         return ""
 
-    async def ask(self, step: str, trouble: str, choices: Mapping[Decision, str]) -> Decision:
+    async def ask(self, step: str, trouble: str, choices: Mapping[Decision, str]) -> Decision | None:
         """Park a step. After one that nobody answered about, no other waits: nobody is there.
 
         Returns:
-            The decision; skip if there was none.
+            The decision; None if there was none.
 
         Raises:
             Stopped: the run is cancelled.
         """
         if self._deserted:
-            return "skip"
+            return None
+        decision: Decision | None = None
         until = (workflow.now() + self._patience).strftime("%Y-%m-%d %H:%M UTC")
-        self.parking.park(step, f"{trouble} (without an answer by {until} it is skipped)", choices)
+        self.parking.park(step, f"{trouble} (waits for an answer until {until})", choices)
         self.timeline.parked(step, trouble)
         try:
             decision = await self.parking.decision(step, self._patience)
         except TimeoutError:
             self._deserted = True
-            decision = "skip"
         if self.timeline.stopped:
             self.timeline.decided(step, "dropped")
             raise Stopped

@@ -82,6 +82,14 @@ class RetentionOutput(Model):
     """What could not be removed. A run that has any fails, with this output in its error's details."""
 
 
+class ScheduledOutput(Model):
+    """What the run gave that a schedule started: one of these."""
+
+    backup: BackupOutput | None = None
+    drill: DrillOutput | None = None
+    retention: RetentionOutput | None = None
+
+
 class RestoreDatabaseInput(Model):
     """A database to bring back."""
 
