@@ -47,7 +47,7 @@ class Entry(Model):
 
     def pinned(self, now: float) -> bool:
         """Whether somebody wants it to stay."""
-        return any(pin.until is None or pin.until > now for pin in self.pins)
+        return any(pin.holds(now) for pin in self.pins)
 
 
 class Catalogue(Model):

@@ -124,6 +124,8 @@ class SweepOutput(Model):
     objects: int = 0
     bytes: int = 0
     uploads: int = 0
+    skipped: tuple[str, ...] = ()
+    """Assets of whose backups something cannot be read: nothing that they may have written was removed."""
 
 
 class ReportOutput(Model):

@@ -69,6 +69,8 @@ class DatabaseContents(Model):
     """Position in the server's log at the snapshot."""
     encoding: str = ""
     collation: str = ""
+    ctype: str = ""
+    """Of characters; as `collation` if empty."""
 
 
 class BucketContents(Model):
@@ -181,6 +183,10 @@ class Pin(Model):
     at: float
     until: float | None = None
     """When it ends by itself."""
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not ended."""
+        return self.until is None or self.until > now
 
 
 class Failure(Model):

@@ -101,9 +101,7 @@ def _verdicts(entries: Sequence[Entry], retention: Retention, now: float) -> lis
     for entry in entries:
         if entry.state == "bad" and not any(other.point >= entry.point for other in good):
             reasons[entry.id].append("bad, but no good one is newer")
-        reasons[entry.id] += [
-            f"pin {pin.name}: {pin.reason}" for pin in entry.pins if pin.until is None or pin.until > now
-        ]
+        reasons[entry.id] += [f"pin {pin.name}: {pin.reason}" for pin in entry.pins if pin.holds(now)]
         if entry.locked_until > now:
             reasons[entry.id].append(f"locked until {_at(entry.locked_until)}")
     return [
