@@ -171,7 +171,9 @@ class Carrier:
         told = dict(line.split(" ", 1) for line in lines)
         if not told:
             return None
-        files = {name: json.loads(told[name]) for name in ("wants", "progress", "result") if name in told}
+        files: dict[str, Any] = {
+            name: json.loads(told[name]) for name in ("wants", "progress", "result") if name in told
+        }
         return _Told(told["token"], told["state"], files)
 
     def _script(self, node: str, name: str, transfer: Transfer, data: bytes = b"", **more: Any) -> tuple[str, ...]:

@@ -152,6 +152,13 @@ class Reach:
             (status == "0", base64.b64decode(answer).decode(errors="replace").strip()) for _, status, answer in told
         ]
 
+    def together(self, database: str, statements: Sequence[str]) -> tuple[int, EngineError] | None:
+        """Carry out statements in one transaction: the index of the one that failed, and why; None if none did."""
+        outcome = self._outcome("together", database, "", statements=statements)
+        if not outcome.status:
+            return None
+        return int(outcome.output[-1]) if outcome.output else 0, _failure(outcome, f"{self.server.instance}/{database}")
+
     def on_any(self, call: Callable[[str], T], names: Sequence[str] = ()) -> T:
         """What a call gives at the first node that can be reached.
 
@@ -176,6 +183,12 @@ class Reach:
         raise failed
 
     def _psql(self, script: str, database: str, options: str, **parameters: Value) -> Outcome:
+        outcome = self._outcome(script, database, options, **parameters)
+        if outcome.status:
+            raise _failure(outcome, f"{self.server.instance}/{database}")
+        return outcome
+
+    def _outcome(self, script: str, database: str, options: str, **parameters: Value) -> Outcome:
         server = self.server
         made = load(
             PACKAGE,
@@ -188,10 +201,7 @@ class Reach:
             options=options,
             **parameters,
         )
-        outcome = self.on_any(lambda name: self._run(name, made))
-        if outcome.status:
-            raise _failure(outcome, f"{server.instance}/{database}")
-        return outcome
+        return self.on_any(lambda name: self._run(name, made))
 
     def _run(self, name: str, script: Script) -> Outcome:
         return self.nodes.run(self.target, name, script, ok=(0, 1, UNCONNECTED, 3, NO_PSQL))

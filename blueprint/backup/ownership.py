@@ -28,7 +28,7 @@ class RoleFacts(Model):
     roles: tuple[str, ...]
     """Every role."""
     memberships: tuple[str, ...]
-    """Those that the administrator may act as."""
+    """Those that the administrator may act as, or may let itself."""
     owner: str = ""
     """The role that owns most tables of the live database of that name; empty if there is none."""
     database_owner: str = ""
@@ -68,22 +68,19 @@ def choose(owners: Collection[str], facts: RoleFacts, known: Collection[str], *,
     needed = needed_roles(owners, facts.admin)
     if not elsewhere and set(needed) <= set(facts.memberships):
         return Ownership(owners=True, privileges=True)
-    here = [owner for owner in needed if owner in facts.roles]
-    heir = facts.owner if elsewhere or len(needed) != 1 or not here else here[0]
-    if not elsewhere and len(here) > 1:
-        closed = ", ".join(owner for owner in here if owner not in facts.memberships) or ", ".join(here)
-        missing = sorted(set(needed) - set(here))
+    if not elsewhere and len(needed) > 1:
+        closed = ", ".join(owner for owner in needed if owner not in facts.memberships)
         raise RestoreRefused(
-            f"belongs to {', '.join(needed)}, and {facts.admin} may not act as {closed}"
-            + (f"; {', '.join(missing)} does not exist" if missing else ""),
-            remedy=f"as a superuser or as those roles: GRANT {closed} TO {facts.admin}; make those that are missing",
+            f"belongs to {', '.join(needed)}, and {facts.admin} may not act as {closed}, or there is no such role",
+            remedy=f"make the users that are missing; as a superuser or as those: GRANT {closed} TO {facts.admin}",
         )
+    heir = facts.owner if elsewhere or needed[0] not in facts.roles else needed[0]
     if not heir or heir == facts.admin:
         return Ownership(owners=False, privileges=False)
-    if heir in facts.memberships:
-        return Ownership(owners=False, privileges=not elsewhere and set(needed) <= set(facts.roles), role=heir)
     if heir in known:
         return Ownership(user=heir, owners=False, privileges=False)
+    if heir in facts.memberships:
+        return Ownership(owners=False, privileges=False, role=heir)
     raise RestoreRefused(
         f"should belong to {heir}, as whom {facts.admin} may not act and whose password is not in Secret Manager",
         remedy=f"as a superuser or as {heir}: GRANT {heir} TO {facts.admin}",

@@ -19,6 +19,17 @@ TURN = 4_702_111_234_474_983_745
 LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries")
 """Settings whose values are lists: they are kept quoted, and quoted once more would be one name."""
 
+LOOK = """
+SELECT coalesce(json_agg(json_build_object(
+    'name', datname, 'owner', pg_get_userbyid(datdba), 'open', datallowconn,
+    'acl', (SELECT coalesce(json_agg(json_build_array(
+                coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type)), '[]')
+            FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))),
+    'settings', (SELECT coalesce(json_agg(setting), '[]') FROM pg_db_role_setting, unnest(setconfig) AS setting
+                 WHERE setdatabase = d.oid AND setrole = 0))), '[]')
+FROM pg_database d WHERE {chosen}"""
+"""Gives `DatabaseFacts` in JSON, of the databases that are chosen."""
+
 
 class DatabaseFacts(Model):
     """What the server says of one database."""

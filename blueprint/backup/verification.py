@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from blueprint.backup.manifest import DatabaseContents, TableFacts
@@ -28,12 +28,10 @@ class RestoredFacts(Model):
     """With schema, as `TableFacts.name` has them."""
     rows: dict[str, int] = {}
     """Exact, by table."""
-    newest: float | None = None
-    """The newest time in the column that the file names, seconds since the epoch; None if there is none."""
+    newest: Answer | None = None
+    """The newest time in the column that the file names, seconds since the epoch; None if it names none."""
     extensions: tuple[str, ...] = ()
     invalid_indexes: tuple[str, ...] = ()
-    unvalidated: tuple[str, ...] = ()
-    """Constraints that were never checked against all rows."""
     answers: dict[str, Answer] = {}
     """By check."""
 
@@ -45,42 +43,47 @@ class Verdict(Model):
     checked: tuple[str, ...]
 
 
-def unsound(contents: DatabaseContents, stored: Mapping[tuple[str, int], int], server_tables: int) -> list[str]:
-    """Why a dump that ended well is no backup all the same; empty if it is one.
+def parts_missing(contents: DatabaseContents, stored: Mapping[tuple[str, int], int]) -> list[str]:
+    """What the store has not, or not as it was sent.
 
     Args:
         contents: what the dump says of itself.
         stored: sizes of what is in the store, by archive and index.
-        server_tables: tables that the server says the database has.
     """
-    return [*_missing_parts(contents, stored), *_missing_data(contents, server_tables)]
-
-
-def _missing_parts(contents: DatabaseContents, stored: Mapping[tuple[str, int], int]) -> Iterator[str]:
+    found = list[str]()
     for part in contents.parts:
         size = stored.get((part.archive, part.index))
         if size is None:
-            yield f"part {part.index} of {part.archive} is not in the store"
+            found.append(f"part {part.index} of {part.archive} is not in the store")
         elif size != part.size:
-            yield f"part {part.index} of {part.archive} has {size} bytes in the store, and {part.size} were sent"
+            found.append(
+                f"part {part.index} of {part.archive} has {size} bytes in the store, and {part.size} were sent"
+            )
+    return found
 
 
-def _missing_data(contents: DatabaseContents, server_tables: int) -> Iterator[str]:
-    sizes: dict[str, int] = dict.fromkeys(contents.archives, 0)
-    for part in contents.parts:
-        sizes[part.archive] = sizes.get(part.archive, 0) + part.size
+def data_missing(contents: DatabaseContents, server_tables: int) -> list[str]:
+    """Why a dump that ended well is no backup all the same; empty if it is one.
+
+    Args:
+        contents: what the dump says of itself.
+        server_tables: tables that the server says the database has.
+    """
+    found = list[str]()
     if not contents.archives or not contents.raw_bytes:
-        yield "the dump has no bytes"
-    yield from (f"the archive {archive} has no bytes" for archive, size in sizes.items() if not size)
+        found.append("the dump has no bytes")
     for archive in contents.archives:
-        indexes = sorted(part.index for part in contents.parts if part.archive == archive)
-        if indexes != list(range(len(indexes))):
-            yield f"the archive {archive} has parts {indexes}"
+        parts = [part for part in contents.parts if part.archive == archive]
+        if not sum(part.size for part in parts):
+            found.append(f"the archive {archive} has no bytes")
+        if (indexes := sorted(part.index for part in parts)) != list(range(len(parts))):
+            found.append(f"the archive {archive} has parts {indexes}")
     if server_tables and not contents.tables:
-        yield f"the dump has no tables, and the server has {server_tables}"
+        found.append(f"the dump has no tables, and the server has {server_tables}")
     held = sum(len(tables) for tables in contents.archives.values())
     if held < len(contents.tables):
-        yield f"the archives have the rows of {held} tables, and there were {len(contents.tables)}"
+        found.append(f"the archives have the rows of {held} tables, and there were {len(contents.tables)}")
+    return found
 
 
 def present(declared: str, tables: Collection[str]) -> str | None:
@@ -106,7 +109,6 @@ def judge(asset: DatabaseAsset, contents: DatabaseContents, point: float, facts:
         _rows(contents.tables, facts),
         _extensions(contents, facts),
         ("no index is invalid", [f"the index {index} is invalid" for index in facts.invalid_indexes]),
-        ("every constraint holds", [f"the constraint {one} was never validated" for one in facts.unvalidated]),
         _declared(asset, facts),
         _migrations(asset, facts),
         _newest(asset, point, facts),
@@ -163,12 +165,16 @@ def _newest(asset: DatabaseAsset, point: float, facts: RestoredFacts) -> Look:
     if (newest := asset.newest) is None:
         return "", []
     looked = f"the newest row of {newest.table} is within {newest.within:g} s of the backup"
-    if facts.newest is None:
-        return looked, [f"{newest.table}.{newest.column} has no time"]
-    age = point - facts.newest
+    column = f"{newest.table}.{newest.column}"
+    if facts.newest is None or facts.newest.error:
+        return looked, [f"{column}: {facts.newest.error if facts.newest else 'there is no such table'}"]
+    if not facts.newest.value:
+        return looked, [f"{column} has no time in any row"]
+    at = float(facts.newest.value)
+    age = point - at
     if age <= newest.within:
         return looked, []
-    when = datetime.fromtimestamp(facts.newest, UTC).isoformat(timespec="seconds")
+    when = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
     return looked, [f"the newest row of {newest.table} is of {when}: {age:.0f} s before the backup"]
 
 

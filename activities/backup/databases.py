@@ -1,0 +1,157 @@
+"""A database's backup: dumped from a node into the store, held against the store, then named by a manifest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import metadata
+from typing import Any
+
+from temporalio import activity
+
+from activities.backup.carrying import Carrier, Ended, Transfer
+from activities.backup.on_node import Reach, require_database
+from activities.backup.store import BackupStore, entry_of
+from activities.registry import Clouds
+from blueprint.backup import contract, layout, verification
+from blueprint.backup.catalogue import Entry
+from blueprint.backup.contract import AssetInput
+from blueprint.backup.manifest import DatabaseContents, Manifest, Part, TableFacts
+from blueprint.backup.site import DatabaseAsset
+from blueprint.errors import BackupFailed, Damaged, Gone
+from transfer.files import DumpJob, Job
+
+TABLES = """
+SELECT to_json(count(*)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"""
+
+
+class Databases:
+    """The activity that backs a database up.
+
+    Args:
+        clouds: gives an environment's way to Scaleway and to its nodes.
+    """
+
+    def __init__(self, clouds: Clouds) -> None:
+        self._clouds = clouds
+
+    @activity.defn(name=contract.DATABASE.name, no_thread_cancel_exception=True)
+    def database(self, input: AssetInput) -> Entry:
+        """Dump a database into the store; the manifest comes last.
+
+        Raises:
+            Damaged: the store has not what was sent.
+            BackupFailed: the dump is none, although it ended well.
+            EngineError: see `Carrier.carry_out`.
+        """
+        site, began = input.site, activity.info().scheduled_time.timestamp()
+        asset = require_database(site, input.asset.partition("/")[2])
+        store = BackupStore(self._clouds, site)
+        try:
+            return entry_of(store.manifest(asset.asset, input.id))
+        except Gone:
+            pass
+        reach = Reach.of(self._clouds, site, asset)
+        carrier, transfer = Carrier(reach), self._transfer(input, asset, reach, store)
+        ended = carrier.carry_out(transfer)
+        contents = contents_of(ended)
+        self._require_sound(contents, store, input, reach.ask(asset.name, TABLES))
+        published = store.publish(_manifest(input, contents, ended.result, began))
+        carrier.clear(transfer, ended.node)
+        return published
+
+    def _transfer(self, input: AssetInput, asset: DatabaseAsset, reach: Reach, store: BackupStore) -> Transfer:
+        server = reach.server
+
+        def job() -> Job:
+            return DumpJob(
+                server.host,
+                server.port,
+                server.user,
+                server.password,
+                asset.name,
+                recipients=input.opened.recipients,
+                jobs=input.site.lanes,
+            )
+
+        def presign(method: str, name: str, token: str) -> str:
+            archive, _, index = name.rpartition(".")
+            return store.presign_put(
+                layout.part(store.store, asset.asset, input.id, attempted(archive, token), int(index))
+            )
+
+        return Transfer(f"dump.{asset.name}", input.id, "dump", f"dump {asset.name}", job, presign)
+
+    def _require_sound(self, contents: DatabaseContents, store: BackupStore, input: AssetInput, tables: int) -> None:
+        prefix = layout.data(store.store, input.asset, input.id)
+        stored = {item.key: item.size for item in store.list(prefix)}
+        sizes = {
+            (part.archive, part.index): stored[key]
+            for part in contents.parts
+            if (key := layout.part(store.store, input.asset, input.id, part.archive, part.index)) in stored
+        }
+        subject = f"{input.asset} {input.id}"
+        if wrong := verification.parts_missing(contents, sizes):
+            raise Damaged("; ".join(wrong[:5]), subject=subject, remedy="back it up again; nothing was published")
+        if wrong := verification.data_missing(contents, tables):
+            raise BackupFailed("; ".join(wrong[:5]), subject=subject, remedy="see the node's journal; back it up again")
+
+
+def attempted(archive: str, token: str) -> str:
+    """The name of an archive in the store, from the program's: no other attempt writes to it."""
+    return f"{archive}-{token}"
+
+
+def contents_of(ended: Ended) -> DatabaseContents:
+    """What a dump says of itself, as a manifest has it."""
+    told = ended.result
+    database: dict[str, Any] = told["database"]
+    archives = {attempted(each["name"], ended.token): each for each in told["archives"]}
+    return DatabaseContents(
+        parts=tuple(
+            Part(archive=name, index=part["index"], size=part["size"], sha256=part["sha256"])
+            for name, each in archives.items()
+            for part in each["parts"]
+        ),
+        archives={name: tuple(each["tables"]) for name, each in archives.items()},
+        raw={name: each["raw_bytes"] for name, each in archives.items()},
+        tables=tuple(
+            TableFacts(name=f"{table['schema']}.{table['name']}", rows=table["rows"], bytes=table["bytes"])
+            for table in told["tables"]
+        ),
+        raw_bytes=told["raw_bytes"],
+        database_bytes=database["database_bytes"],
+        server_version=database["server_version"],
+        client_version=told["pg_dump_version"],
+        extensions=tuple(sorted(database["extensions"])),
+        owners=tuple(database["owners"]),
+        roles=told["roles"],
+        lsn=database["lsn"],
+        encoding=database["encoding"],
+        collation=database["collate"],
+        ctype=database["ctype"],
+    )
+
+
+def _manifest(input: AssetInput, contents: DatabaseContents, told: Mapping[str, Any], began: float) -> Manifest:
+    now = time.time()
+    return Manifest(
+        id=input.id,
+        asset=input.asset,
+        environment=input.site.target.environment,
+        point=datetime.fromisoformat(told["database"]["snapshot_time"]).timestamp(),
+        started=began,
+        ended=now,
+        size=sum(part.size for part in contents.parts),
+        commit=input.opened.commit,
+        reason=input.reason,
+        by=input.by,
+        engine=metadata.version("scaleway-infra"),
+        key=input.site.key,
+        recipients=input.opened.recipients,
+        locked_until=now + input.opened.locked_for if input.opened.locked_for else 0.0,
+        database=contents,
+    )
