@@ -12,6 +12,8 @@ HERE = "127.0.0.1/32"
 """Where a command on this computer comes from, as the bastion sees it."""
 KEY = "rehearsal"
 """Name of the SSH key of the rehearsal's worker."""
+BACKUPS = "rehearsal/backups"
+"""Key of the bucket for backups that the real environment keeps elsewhere."""
 SQS_ENDPOINT = "${sqs.endpoint}"
 """In the env file: what an API of queues is reached by."""
 _BLOCK = ipaddress.IPv4Network("127.32.0.0/11")
@@ -41,11 +43,25 @@ def localized(
     gateway["bastion"] = {**(gateway.get("bastion") or {}), "allowed": [HERE], "allow_everyone": False}
     local["ssh_keys"] = {**(local.get("ssh_keys") or {}), KEY: public_key.strip()}
     local["secrets"] = {name: _made_up(settings) for name, settings in (local.get("secrets") or {}).items()}
+    for role in (local.get("nodes") or {}).values():
+        # It fetches programs from the internet. The machines here have them.
+        ((role or {}).get("cloud_init") or {}).pop("runcmd", None)
+    if local.get("backup"):
+        _keep_backups_here(local)
     if "app" in local:
         local["app"]["repository"] = repository
         values = (local["app"].get("env_file") or {}).get("values") or {}
         values.update({name: str(value).replace(SQS_ENDPOINT, sqs_endpoint) for name, value in values.items()})
     return local
+
+
+def _keep_backups_here(local: dict[str, Any]) -> None:
+    """Nothing of a rehearsal leaves this computer, and its health is not told to whoever watches the real one."""
+    backup = local["backup"]
+    backup.pop("dead_man", None)
+    if backup.pop("store", None):
+        backup["bucket"] = BACKUPS
+        local["buckets"] = {**(local.get("buckets") or {}), BACKUPS: {}}
 
 
 def _network_of(folder: Path, prefix: int) -> str:

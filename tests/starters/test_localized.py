@@ -42,6 +42,24 @@ def test_prod() -> None:
     assert environment.app.env_file.values["SQS_ENDPOINT"] == "http://127.0.0.1:8092"
 
 
+def test_backups_stay_here() -> None:
+    """What the real environment keeps elsewhere is kept in a bucket of its own, and no alarm is kept quiet by it."""
+    data = read("prod", Path("environments"))
+    data["backup"] = {"store": {"bucket": "vault", "region": "nl-ams"}, "dead_man": "https://alarm.example.org/1"}
+    backup = parse(localized(data, **LOCAL)).backup
+
+    assert backup
+    assert (backup.bucket, backup.store, backup.dead_man) == ("rehearsal/backups", None, None)
+    assert of_prod()["backup"] == read("prod", Path("environments"))["backup"]
+
+
+def test_nothing_is_fetched() -> None:
+    """The machines have what the first boot would fetch from the internet."""
+    environment = parse(of_prod())
+
+    assert not any(role.cloud_init.runcmd for role in environment.nodes.values())
+
+
 def test_the_original_is_left_alone() -> None:
     """The file that was read stays what it was."""
     data = read("prod", Path("environments"))
