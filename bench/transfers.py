@@ -22,7 +22,7 @@ import boto3
 from activities.backup.program import archive
 from bench.environments import ROOT
 from emulator.app import ACCESS_KEY, SECRET_KEY
-from emulator.real.postgresql.server import USER, programs
+from emulator.real.postgresql.client import USER, programs
 from emulator.real.servers import as_user
 from starters.child import Child, free_port, listens
 from transfer.files import DRIVER, JOB, PROGRESS, RESULT, URLS, WANTS, DumpJob, Job, LoadJob, archive_of, write
@@ -187,7 +187,7 @@ class Transfer:
     Args:
         folder: of the job; made if it is not there.
         sign: the URL for a method and a part.
-        path: folders to look for programs in before the usual ones.
+        path: folders to look for programs in; the usual ones if it is empty.
     """
 
     def __init__(self, folder: Path, job: Job, sign: Callable[[str, str], str], path: str = "") -> None:
@@ -198,7 +198,7 @@ class Transfer:
         program.write_bytes(archive())
         write(folder / JOB, job)
         direction = "dump" if isinstance(job, DumpJob) else "load"
-        env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}" if path else os.environ["PATH"]}
+        env = {**os.environ, "PATH": path or os.environ["PATH"]}
         self.process = Child(
             "transfer", [sys.executable, "-I", str(program), direction, str(folder)], folder / "log", env
         )

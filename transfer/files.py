@@ -249,7 +249,7 @@ class DatabaseFacts:
     extensions: dict[str, str]
     """Name -> version."""
     owners: tuple[str, ...]
-    """Roles that own something in it."""
+    """Roles that own something in it; the server's first superuser is not told."""
     acl: tuple[str, ...]
     """What was granted on the database itself, as in `pg_database.datacl`: a load does not grant it."""
     settings: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""The program that carries a database to object storage and back."""
