@@ -25,7 +25,7 @@ from blueprint.backup.site import BackupSite, DatabaseAsset, Retention, SecretPl
 from blueprint.errors import EngineError, Retryable
 from blueprint.resource import secret
 from emulator.real.machines.follower import Machines
-from emulator.real.postgresql.server import programs
+from emulator.real.postgresql.client import programs
 from tests.activities.conftest import TARGET
 from tests.activities.ssh_site import INSTANCE, NODE, SECRETS, Behind
 from tests.emulator.real.local import eventually, real_emulator
@@ -37,7 +37,8 @@ PASSWORD = "S3cret-'pass"
 """With a quote, which must neither end the text of a statement nor reach a log."""
 SCHEMA = """
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
-CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers, at timestamptz DEFAULT now(), note text);
+CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers, at timestamptz DEFAULT now(),
+    note text);
 CREATE TABLE migrations (id int PRIMARY KEY);
 CREATE INDEX ON orders (at);
 INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 100) n;
@@ -168,11 +169,11 @@ class DatabaseSite(Behind):
 
     def backed_up(self, id: str = "", site: BackupSite | None = None) -> Entry:
         """A backup, whatever it takes that a retry can cure."""
-        input = self.asset_input(id, site)
+        request = self.asset_input(id, site)
         deadline = time.monotonic() + 60
         while True:
             try:
-                entry: Entry = self.step(self.databases.database, input)
+                entry: Entry = self.step(self.databases.database, request)
             except Retryable:
                 if time.monotonic() > deadline:
                     raise
@@ -181,14 +182,14 @@ class DatabaseSite(Behind):
 
     def load(self, entry: Entry, into: str, site: BackupSite | None = None, **more: Any) -> LoadOutput:
         """A backup in a database of its own."""
-        input = LoadInput(site=site or self.site, asset=entry.asset, id=entry.id, into=into, **more)
-        done: LoadOutput = self.step(self.loading.load, input)
+        request = LoadInput(site=site or self.site, asset=entry.asset, id=entry.id, into=into, **more)
+        done: LoadOutput = self.step(self.loading.load, request)
         return done
 
     def verify(self, entry: Entry, database: str, site: BackupSite | None = None, **more: Any) -> VerifyOutput:
         """What is found in it."""
-        input = VerifyInput(site=site or self.site, asset=entry.asset, id=entry.id, database=database, **more)
-        done: VerifyOutput = self.step(self.restoring.verify, input)
+        request = VerifyInput(site=site or self.site, asset=entry.asset, id=entry.id, database=database, **more)
+        done: VerifyOutput = self.step(self.restoring.verify, request)
         return done
 
     def _lets_us_in(self) -> bool:

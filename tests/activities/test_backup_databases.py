@@ -21,10 +21,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseSite]:
 
 def test_a_database_comes_back(site: DatabaseSite) -> None:
     """Dumped, published, loaded beside, checked, dropped; nothing is left on the node."""
-    input = site.asset_input()
-    entry = site.step(site.databases.database, input)
+    request = site.asset_input()
+    entry = site.step(site.databases.database, request)
 
-    assert entry == site.step(site.databases.database, input)
+    assert entry == site.step(site.databases.database, request)
     manifest = site.store.manifest(entry.asset, entry.id)
     assert manifest.database
     assert {table.name: table.rows for table in manifest.database.tables} == {
