@@ -1,15 +1,17 @@
-"""Life cycle and CORS of a bucket: between the file's form and that of S3. Pure."""
+"""Life cycle, CORS and Object Lock of a bucket: between the file's form and that of S3. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import (
         BucketLifecycleConfigurationTypeDef,
         CORSConfigurationTypeDef,
         LifecycleRuleTypeDef,
+        ObjectLockConfigurationTypeDef,
+        ObjectLockRuleTypeDef,
     )
 
 
@@ -82,3 +84,18 @@ def cors_shown(answer: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         }
         for rule in (answer or {}).get("CORSRules", [])
     ]
+
+
+def lock_wanted(retention: Mapping[str, Any]) -> ObjectLockConfigurationTypeDef:
+    """The default retention as S3 takes it."""
+    mode: Literal["GOVERNANCE", "COMPLIANCE"] = "COMPLIANCE" if retention["mode"] == "compliance" else "GOVERNANCE"
+    rule: ObjectLockRuleTypeDef = {"DefaultRetention": {"Mode": mode, "Days": retention["days"]}}
+    return {"ObjectLockEnabled": "Enabled", "Rule": rule}
+
+
+def retention_shown(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The default retention as the file declares it; None if there is none."""
+    found = (answer or {}).get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention")
+    if not found:
+        return None
+    return {"mode": found["Mode"].lower(), "days": found.get("Days") or 365 * found["Years"]}

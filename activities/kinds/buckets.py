@@ -13,7 +13,14 @@ from scaleway.iam.v1alpha1 import IamV1Alpha1API
 
 from activities.boto_errors import absent_as_none, boto_errors
 from activities.boundary import attempt_may_have_happened
-from activities.kinds.bucket_settings import cors_shown, cors_wanted, lifecycle_shown, lifecycle_wanted
+from activities.kinds.bucket_settings import (
+    cors_shown,
+    cors_wanted,
+    lifecycle_shown,
+    lifecycle_wanted,
+    lock_wanted,
+    retention_shown,
+)
 from activities.kinds.seal import break_seal
 from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.errors import Gone, NotOurs, Refused
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.literals import BucketVersioningStatusType
 
 READERS = 8
-"""Buckets read at a time: each takes four calls."""
+"""Buckets read at a time: each takes five calls."""
 POLICY_VERSION = "2023-04-17"
 """The only policy language version that Scaleway takes (Object Storage, section 7.1)."""
 _ACTIONS = {
@@ -70,7 +77,7 @@ class BucketLifecycle(Lifecycle):
             Refused: another project, perhaps somebody else's, has a bucket of that name.
         """
         break_seal(self.cloud, "buckets")
-        if not self._made(resource.name):
+        if not self._made(resource.name, locks=resource.fields["locks"]):
             tags = self._tags_of(resource.name)
             if not self.is_ours(tags) and (tags or not attempt_may_have_happened()):
                 raise NotOurs(
@@ -102,6 +109,8 @@ class BucketLifecycle(Lifecycle):
             wanted: BucketVersioningStatusType = "Enabled" if fields["versioning"] else "Suspended"
             if s3.get_bucket_versioning(Bucket=name).get("Status", "Suspended") != wanted:
                 s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": wanted})
+            if fields["retention"]:
+                s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=lock_wanted(fields["retention"]))
             if fields["lifecycle"]:
                 s3.put_bucket_lifecycle_configuration(
                     Bucket=name, LifecycleConfiguration=lifecycle_wanted(fields["lifecycle"])
@@ -123,11 +132,11 @@ class BucketLifecycle(Lifecycle):
         with ThreadPoolExecutor(READERS, thread_name_prefix="bucket") as pool:
             return [task.result() for task in [pool.submit(copy_context().run, self._read, name) for name in names]]
 
-    def _made(self, name: str) -> bool:
+    def _made(self, name: str, *, locks: bool) -> bool:
         """Make an empty bucket; False if the project has it already."""
         with boto_errors(f"create bucket {name}"):
             try:
-                self.cloud.s3.create_bucket(Bucket=name)
+                self.cloud.s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locks)
             except self.cloud.s3.exceptions.BucketAlreadyOwnedByYou:
                 return False
         return True
@@ -143,6 +152,7 @@ class BucketLifecycle(Lifecycle):
             tagging = absent_as_none(s3.get_bucket_tagging, Bucket=name)
             lifecycle = absent_as_none(s3.get_bucket_lifecycle_configuration, Bucket=name)
             cors = absent_as_none(s3.get_bucket_cors, Bucket=name)
+            lock = absent_as_none(s3.get_object_lock_configuration, Bucket=name)
         tags = _tags(tagging)
         return Observed(
             kind=self.kind,
@@ -150,6 +160,8 @@ class BucketLifecycle(Lifecycle):
             id=name,
             fields={
                 "versioning": versioning.get("Status") == "Enabled",
+                "locks": lock is not None,
+                "retention": retention_shown(lock),
                 "lifecycle": lifecycle_shown(lifecycle),
                 "cors": cors_shown(cors),
             },

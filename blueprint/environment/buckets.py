@@ -63,14 +63,31 @@ class CorsRule(Section):
     """Seconds for which a browser remembers the permission."""
 
 
+class ObjectLock(Section):
+    """How long an object version that is written cannot be deleted."""
+
+    mode: Literal["governance", "compliance"] = "governance"
+    """governance: whoever has the permission can still delete it. compliance: nobody can, not even Scaleway."""
+    days: int = Field(ge=1, le=3650, examples=[30])
+    """Days from its writing on."""
+
+
 class Bucket(Section):
     """A bucket, `<domain>-<env>-<what>`; protected."""
 
     versioning: bool = False
     """Whether overwritten and deleted objects are kept as versions. Once on it can be suspended, not undone."""
+    object_lock: ObjectLock | None = None
+    """Object Lock; none if left out. Chosen when the bucket is made, and for good; brings versioning. Mode and days
+    can change, for what is written from then on."""
     lifecycle: list[LifecycleRule] = Field(default=[], max_length=1000)
     """Rules by age."""
     cors: list[CorsRule] = Field(default=[])
     """Rules for browsers."""
     access: dict[Label, Literal["read", "readwrite"]] = Field(default={})
     """Who may use it: applications, by name. With any, the bucket's policy shuts everybody else out but the engine."""
+
+    @property
+    def versioned(self) -> bool:
+        """Whether it keeps versions, by itself or for its Object Lock."""
+        return self.versioning or self.object_lock is not None

@@ -24,7 +24,9 @@ def buckets(environment: Environment) -> Iterable[Resource]:
             kind="bucket",
             name=environment.names.bucket(name),
             fields={
-                "versioning": bucket.versioning,
+                "versioning": bucket.versioned,
+                "locks": bucket.object_lock is not None,
+                "retention": bucket.object_lock.model_dump() if bucket.object_lock else None,
                 "lifecycle": [_lifecycle(rule) for rule in bucket.lifecycle],
                 "cors": [
                     {
@@ -80,6 +82,7 @@ KINDS = (
         title="bucket",
         product="s3",
         resources=buckets,
+        immutable={"locks": "Object Lock is chosen when a bucket is made"},
         protected=True,
         settles=False,
         lingers=False,

@@ -72,6 +72,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = [
     ({"cors": CORS}, {"cors": CORS[::-1]}, {"bucket": "update"}),
     ({"cors": CORS}, {"cors": [{**CORS[0], "max_age": 0}]}, {"bucket": "update"}),
     ({"cors": CORS}, {}, {"bucket": "update"}),
+    ({"object_lock": {"days": 1}}, {"object_lock": {"days": 2}}, {"bucket": "update"}),
     ({}, {"access": {"backend": "read"}}, {"bucket_policy": "create"}),
     ({"access": {"backend": "read"}}, {"access": {"backend": "readwrite"}}, {"bucket_policy": "update"}),
     ({"access": {"backend": "read"}}, {"access": {"reports": "read", "engine": "read"}}, {"bucket_policy": "update"}),
@@ -91,6 +92,31 @@ def test_change(site: Site, before: dict[str, Any], after: dict[str, Any], expec
 
     assert {key.partition(".")[0]: action for key, action in actions(plan).items()} == expected
     assert not site.plan(file(**after)).changes
+
+
+def test_object_lock(site: Site, cloud: Cloud) -> None:
+    """What is written cannot be deleted for as long as the file says, and the bucket is as declared."""
+    site.apply(file(object_lock={"mode": "compliance", "days": 3}))
+
+    version = cloud.s3.put_object(Bucket=NAME, Key="a", Body=b"1")["VersionId"]
+    with pytest.raises(cloud.s3.exceptions.ClientError, match="object lock"):
+        cloud.s3.delete_object(Bucket=NAME, Key="a", VersionId=version)
+    longer = site.plan(file(object_lock={"mode": "compliance", "days": 4})).changes
+    assert [item.path for change in longer if change.kind == "bucket" for item in change.differences] == [
+        "retention.days"
+    ]
+    assert actions(site.plan(file(versioning=True))) == {f"bucket.{NAME}": "conflict"}
+
+
+def test_backups_are_the_engines_alone(site: Site, cloud: Cloud) -> None:
+    """Its bucket has a policy that names nobody but the engine, and the engine can use it."""
+    wanted = file() | {"backup": {"bucket": "shop/files"}}
+    site.apply(wanted)
+
+    (engine,) = policy_of(cloud)["Statement"]
+    assert engine["Sid"] == "engine"
+    cloud.s3.put_object(Bucket=NAME, Key="a", Body=b"1")
+    assert not site.plan(wanted).changes
 
 
 def test_all_at_once(site: Site, cloud: Cloud) -> None:

@@ -105,6 +105,7 @@ def test_only_what_changed_in_the_file_is_read(site: SealedSite, emulator: Contr
         "buckets": {
             **dict.fromkeys(("S3 GetBucketVersioning", "S3 GetBucketTagging", "S3 GetBucketCors"), 3),
             "S3 GetBucketLifecycleConfiguration": 3,
+            "S3 GetObjectLockConfiguration": 3,
             "S3 GetBucketPolicy": 3,
         },
         "queues": {"SQS GetQueueAttributes": 3},

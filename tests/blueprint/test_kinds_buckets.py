@@ -60,7 +60,7 @@ def test_bucket_by_default() -> None:
     found = resources(files={})
     bucket = found[f"bucket.{NAME}"]
     assert (bucket.name, bucket.protected) == (NAME, True)
-    assert bucket.fields == {"versioning": False, "lifecycle": [], "cors": []}
+    assert bucket.fields == {"versioning": False, "locks": False, "retention": None, "lifecycle": [], "cors": []}
     assert f"bucket_policy.{NAME}" not in found
 
 
@@ -80,6 +80,28 @@ def test_lifecycle(rule: dict[str, Any], expected: dict[str, Any]) -> None:
     none = ("expire_days", "expire_noncurrent_days", "transition_days", "transition_class", "abort_multipart_days")
     (found,) = resources(files={"lifecycle": [rule]})[f"bucket.{NAME}"].fields["lifecycle"]
     assert found == {"prefix": "", **dict.fromkeys(none), **expected}
+
+
+def test_object_lock_brings_versioning() -> None:
+    """Which is why rules about old versions make sense; and it is no setting that could be changed later."""
+    locked = {"object_lock": {"days": 30}, "lifecycle": [{"expire_noncurrent_days": 31}]}
+    with_lock = resources(files=locked)
+    fields = with_lock[f"bucket.{NAME}"].fields
+
+    assert (fields["versioning"], fields["locks"]) == (True, True)
+    assert fields["retention"] == {"mode": "governance", "days": 30}
+    without = resources(files={**locked, "object_lock": None, "versioning": True})
+    longer = resources(files={**locked, "object_lock": {"days": 60}})
+    assert actions(make_plan("lssm-prod", list(without.values()), existing(with_lock)))[f"bucket.{NAME}"] == "conflict"
+    assert actions(make_plan("lssm-prod", list(longer.values()), existing(with_lock)))[f"bucket.{NAME}"] == "update"
+
+
+def test_the_bucket_of_backups_is_the_engines_alone() -> None:
+    """It has a policy even if it names nobody: an application of the project could read and delete all backups."""
+    file = {"org": "lssm", "env": "prod", "network": {"cidr": "10.0.0.0/24"}, "buckets": {"lssm/backups": {}}}
+    found = {item.key: item for item in resources_of(parse(file | {"backup": {"bucket": "lssm/backups"}}))}
+
+    assert found["bucket_policy.lssm-prod-backups"].fields == {"access": []}
 
 
 def test_methods_of_cors_have_no_order() -> None:

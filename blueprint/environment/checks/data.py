@@ -58,7 +58,7 @@ def _buckets(environment: Environment) -> Iterator[Problem]:
                 yield Problem(("buckets", key, "access", application), message)
         for index, rule in enumerate(bucket.lifecycle):
             path = ("buckets", key, "lifecycle", index)
-            if rule.expire_noncurrent_days and not bucket.versioning:
+            if rule.expire_noncurrent_days and not bucket.versioned:
                 message = "without versioning there are no noncurrent versions; versioning: true fits, or no such rule"
                 yield Problem((*path, "expire_noncurrent_days"), message)
             glacier = rule.transition and rule.transition.storage_class == "GLACIER"
