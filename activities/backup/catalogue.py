@@ -95,12 +95,14 @@ class Catalogues:
         Raises:
             Protected: retention would keep it, by the catalogue as it is now.
         """
-        return delete(self._store(input.site), self._reader, input.asset, input.id, input.site.retention)
+        store = self._store(input.site)
+        return delete(store, self._reader, input.asset, input.id, input.site.retention, store.clocks()[0])
 
     @activity.defn(name=contract.SWEEP.name, no_thread_cancel_exception=True)
     def sweep(self, input: SiteInput) -> SweepOutput:
         """Remove what no manifest knows."""
-        return sweep(self._store(input.site), self._reader)
+        store = self._store(input.site)
+        return sweep(store, self._reader, store.clocks()[0])
 
     def _store(self, site: BackupSite) -> BackupStore:
         return BackupStore(self._clouds, site)

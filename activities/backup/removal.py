@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from activities.backup.objects.lists import read_list
 from activities.backup.reading import READERS, Reader
-from activities.backup.store import BackupStore, Stored, manifest_key
+from activities.backup.store import BackupStore, Erased, Stored, manifest_key
 from blueprint.backup import layout
 from blueprint.backup.catalogue import Catalogue, Entry
 from blueprint.backup.contract import DeleteOutput, SweepOutput
@@ -27,27 +27,35 @@ REMEMBERED = 30 * DAY
 log = logging.getLogger(__name__)
 
 
-def delete(store: BackupStore, reader: Reader, asset: str, id: str, retention: Retention) -> DeleteOutput:
+def delete(store: BackupStore, reader: Reader, asset: str, id: str, retention: Retention, now: float) -> DeleteOutput:
     """Remove one backup, as far as the object lock lets it go: its manifest first.
+
+    Args:
+        store: where it is.
+        reader: reads the catalogue.
+        asset: whose backup it is.
+        id: which one.
+        retention: the rules.
+        now: the store's time.
 
     Raises:
         Protected: retention would keep it, by the catalogue as it is now; or somebody has just begun to read it.
     """
-    now, _ = store.clocks()
     entries = reader.read(store, [asset]).of(asset)
     plan = plan_retention(entries, retention, now)
     for verdict in plan.verdicts:
         if verdict.id == id and verdict.keep:
             reasons = plan.held.get(asset) or "; ".join(verdict.reasons)
             raise Protected(f"stays: {reasons}", subject=f"{asset} {id}", remedy="look at `retention --dry-run`")
+    erased = Erased()
     if any(entry.id == id for entry in entries):
-        _hide(store, reader, asset, id, now)
-    erased = store.erase(store.versions(layout.entry(store.store, asset, id)))
+        erased += _hide(store, reader, asset, id, now)
+    erased += store.erase(store.versions(layout.entry(store.store, asset, id)))
     erased += store.erase(store.versions(layout.data(store.store, asset, id)))
     return DeleteOutput(objects=erased.objects, bytes=erased.bytes, locked=erased.locked)
 
 
-def _hide(store: BackupStore, reader: Reader, asset: str, id: str, now: float) -> None:
+def _hide(store: BackupStore, reader: Reader, asset: str, id: str, now: float) -> Erased:
     """Remove the manifest, unless somebody pins the backup meanwhile.
 
     Who pins writes first and then looks for the manifest; here it is the other way round. So one of the two sees.
@@ -58,14 +66,20 @@ def _hide(store: BackupStore, reader: Reader, asset: str, id: str, now: float) -
     if reader.pinned(store, asset, id, now):
         store.put(key, content)
         raise Protected("was pinned just now: somebody reads it", subject=f"{asset} {id}", remedy="try again later")
+    # Where versions are kept, it still is one.
+    return Erased() if store.versioned else Erased(1, len(content))
 
 
-def sweep(store: BackupStore, reader: Reader) -> SweepOutput:
+def sweep(store: BackupStore, reader: Reader, now: float) -> SweepOutput:
     """Remove what is left over: data without a manifest, objects that no list names, uploads that never ended.
 
     A bucket of whose backups a manifest or a list cannot be read keeps all its objects.
+
+    Args:
+        store: what is swept.
+        reader: reads the catalogue.
+        now: the store's time.
     """
-    now, _ = store.clocks()
     leftovers = _Leftovers(store, reader.read(store), now)
     erased = store.erase(leftovers.find())
     uploads = store.abort_uploads(f"{store.store.prefix}/", now - YOUNG)
