@@ -14,7 +14,7 @@ from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
-from starters.cli import changing, local, reading, rehearsing, releasing, steering
+from starters.cli import backing, changing, local, reading, rehearsing, releasing, restoring, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
 from workflows.connection import in_our_words
@@ -72,6 +72,14 @@ for command in (
     releasing.freeze,
     releasing.unfreeze,
     rehearsing.rehearse,
+    backing.backup,
+    backing.backups,
+    backing.drill,
+    backing.retention,
+    backing.pin,
+    backing.unpin,
+    restoring.restore,
+    restoring.drop,
     steering.watch,
     steering.retry,
     steering.skip,

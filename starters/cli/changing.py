@@ -6,23 +6,21 @@ import sys
 
 import click
 
-from blueprint.contract import PlanInput, Target
+from blueprint.contract import PlanInput
 from blueprint.errors import Conflict, EngineError, Protected
 from blueprint.plan import Plan
 from blueprint.protection import is_protected
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.reading import adopt_option, destroy_option, refresh_option
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.watch import LOOK_EVERY, follow, patiently
-from starters.engine import AnotherChangeRuns, Engine, Run
+from starters.cli.turns import detach_option, in_turn, wait_for_turn, wait_option
+from starters.cli.watch import patiently
 from starters.render.plan_text import counted, plan_text
 from workflows.messages import ChangeInput, ChangeOutput
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Not enough in production.")
 confirm_option = click.option("--confirm", metavar="ENV", help="The environment's name, instead of typing it.")
 fingerprint_option = click.option("--fingerprint", metavar="HEX", help="Do exactly the plan that has this one.")
-wait_option = click.option("--wait", is_flag=True, help="If another change runs, wait for its end first.")
-detach_option = click.option("--detach", is_flag=True, help="Start it and do not watch.")
 
 
 @click.command()
@@ -181,7 +179,7 @@ async def change(
     name = loaded.environment.env
     if wait:
         # Before the plan is made: what runs now changes what there is to plan.
-        await wait_for_turn(session, engine, loaded.target)
+        await wait_for_turn(session, engine, loaded)
     fingerprint = approval.fingerprint
     if fingerprint is None:
         plan = await patiently(session, engine, engine.plan(request), f"planning {name}")
@@ -197,14 +195,11 @@ async def change(
             session.stderr.print("Nothing was changed.")
             return Exit.FAILED
         fingerprint = plan.fingerprint()
-    run = await _start(session, engine, ChangeInput(request=request, fingerprint=fingerprint), wait=wait)
-    session.stderr.print(f"Started: {run.link}", soft_wrap=True)
-    if detach:
-        return Exit.DONE
-    session.running = (name, run.link)
-    output = await follow(session, run, loaded.target.environment)
-    session.running = None
-    _show_output(session, output)
+    approved = ChangeInput(request=request, fingerprint=fingerprint)
+    begin = engine.destroy if request.destroy else engine.apply
+    output = await in_turn(session, engine, loaded, lambda: begin(approved), wait=wait, detach=detach)
+    if output is not None:
+        _show_output(session, output)
     return Exit.DONE
 
 
@@ -224,26 +219,6 @@ def _refusal(plan: Plan) -> EngineError | None:
         subject=plan.environment,
         remedy=f"allow each that may go: --allow-destroy {protected[0]} ..., or by a glob: --allow-destroy 'bucket.*'",
     )
-
-
-async def _start(session: Session, engine: Engine, input: ChangeInput, *, wait: bool) -> Run[ChangeOutput]:
-    begin = engine.destroy if input.request.destroy else engine.apply
-    while True:
-        try:
-            return await begin(input)
-        except AnotherChangeRuns:
-            if not wait:
-                raise
-            await wait_for_turn(session, engine, input.request.target)
-
-
-async def wait_for_turn(session: Session, engine: Engine, target: Target) -> None:
-    """Wait for the change that is running, and say so."""
-    if running := await engine.running(target):
-        session.stderr.print(
-            f"Waiting: {running.operation} runs, started by {running.started_by}: {running.link}", soft_wrap=True
-        )
-        await engine.wait_for_turn(target, every=LOOK_EVERY)
 
 
 def _show_output(session: Session, output: ChangeOutput) -> None:

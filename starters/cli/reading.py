@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import click
 
+from blueprint.backup.health import AssetHealth
+from blueprint.backup.site_of import backup_site
 from blueprint.contract import InventoryInput
 from blueprint.environment.schema import json_schema
+from blueprint.errors import EngineError
 from blueprint.graph import in_dependency_order, resources_of
 from blueprint.plan import Plan
+from starters.backups import backups
 from starters.cli.exits import Exit
-from starters.cli.session import Session, environment_argument, pass_session
+from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.watch import patiently
+from starters.engine import Engine
 from starters.releases import records
+from starters.render.backup_text import assets_text
 from starters.render.graph import by_plan, mermaid
 from starters.render.plan_json import plan_json
 from starters.render.plan_markdown import plan_markdown
@@ -133,16 +139,35 @@ def status(session: Session, environment: str) -> None:
         engine = await session.engine()
         found = await patiently(session, engine, engine.status(request), f"looking at {environment}")
         kept = await records(engine, loaded.target, most=1)
+        assets, trouble = await _assets(session, engine, loaded)
         if session.is_json:
-            session.print_json(status_json(found) | {"releases": [record.model_dump(mode="json") for record in kept]})
+            shown = {"releases": [record.model_dump(mode="json") for record in kept]}
+            shown |= {"backups": [item.model_dump(mode="json") for item in assets]}
+            session.print_json(status_json(found) | shown)
             return
         session.console.print(status_table(found, session.console.width))
         for record in kept:
             session.console.print(release_record_text(record))
+        if assets:
+            session.console.print()
+            session.console.print(assets_text(assets))
+        if trouble:
+            session.console.print(f"\nBackups cannot be told: {trouble}", style="red")
         if running := await engine.current(loaded.target):
             session.console.print(f"\nA change is running: {running.link}")
 
     session.run(main)
+
+
+async def _assets(session: Session, engine: Engine, loaded: Loaded) -> tuple[tuple[AssetHealth, ...], str]:
+    """How everything is that is backed up, or why that cannot be told: the rest of the status does not depend on it."""
+    site = backup_site(loaded.environment, loaded.target)
+    if site is None:
+        return (), ""
+    try:
+        return (await patiently(session, engine, backups(engine, site), "reading the backups")).assets, ""
+    except EngineError as error:
+        return (), str(error)
 
 
 @click.command()

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import click
 
+from blueprint.backup.site_of import backup_site
 from blueprint.contract import Target
 from blueprint.errors import EngineError, ReleaseRefused
 from blueprint.release.contract import Site
 from blueprint.release.decision import ReleasePlan, plan_rollback, short
 from blueprint.release.record import ReleaseRecord
 from blueprint.release.site import site_of
-from starters.cli.changing import Approval, confirm_option, detach_option, wait_for_turn, wait_option, yes_option
+from starters.cli.changing import Approval, confirm_option, yes_option
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.watch import follow, patiently
+from starters.cli.turns import detach_option, followed, wait_for_turn, wait_option
+from starters.cli.watch import patiently
 from starters.engine import AnotherChangeRuns, Engine, Run
 from starters.releases import freeze as begin_freeze
 from starters.releases import origin, record_of, records
@@ -63,7 +65,8 @@ def deploy(
     """
     loaded = session.load(environment)
     approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
-    request = ReleaseInput(site=_site(loaded), ref=ref, force=force, origin=origin())
+    backed_up = backup_site(loaded.environment, loaded.target)
+    request = ReleaseInput(site=_site(loaded), ref=ref, force=force, origin=origin(), backup=backed_up)
     releasing = Releasing(session, loaded, approval, dry_run=dry_run, wait=wait, detach=detach)
 
     def plan_of(look: ReleaseLook) -> ReleasePlan:
@@ -247,13 +250,13 @@ class Releasing:
         session, target = self._session, self._loaded.target
         engine = await session.engine()
         if self._wait:
-            await wait_for_turn(session, engine, target)
+            await wait_for_turn(session, engine, self._loaded)
         look = await patiently(session, engine, engine.releases(request), f"looking at the nodes of {target.env}")
         plan = plan_of(look)
         ends = self._dry_run or not (plan.batches or plan.refusals)
         # Before the refusals: in the middle of a deploy nodes look as if they stood in the way of the next one.
         if not ends and (run := await _joined(session, engine, target, plan.commit if plan.action == "deploy" else "")):
-            return await self._started(run)
+            return await self._started(engine, run)
         if not session.is_json:
             session.console.print(release_plan_text(plan, request.site.app))
         elif ends:
@@ -270,21 +273,21 @@ class Releasing:
             session.stderr.print("Nothing was changed.")
             return Exit.FAILED
         # From here on it is this commit, whatever becomes of the branch.
-        return await self._started(await begin(session, engine, request.model_copy(update={"ref": plan.commit})))
+        return await self._started(
+            engine, await begin(session, engine, request.model_copy(update={"ref": plan.commit}))
+        )
 
-    async def _started(self, run: Run[ReleaseRecord]) -> int:
+    async def _started(self, engine: Engine, run: Run[ReleaseRecord]) -> int:
         self._session.stderr.print(f"Started: {run.link}", soft_wrap=True)
-        return Exit.DONE if self._detach else await self._follow(run)
+        return Exit.DONE if self._detach else await self._follow(engine, run)
 
-    async def _follow(self, run: Run[ReleaseRecord]) -> int:
+    async def _follow(self, engine: Engine, run: Run[ReleaseRecord]) -> int:
         """To the end, and then how it went, whether it failed or not."""
         failure: EngineError | None = None
-        self._session.running = (self._loaded.environment.env, run.link)
         try:
-            record: ReleaseRecord | None = await follow(self._session, run, self._loaded.target.environment)
+            record: ReleaseRecord | None = await followed(self._session, engine, self._loaded, run)
         except EngineError as error:
             failure, record = error, await record_of(run)
-        self._session.running = None
         if record:
             self._tell(record)
         if failure:

@@ -16,6 +16,7 @@ from starters.cli.exits import Exit
 from starters.cli.session import Session
 from starters.engine import Engine, Run
 from starters.render.progress_tree import ProgressLines, progress_tree
+from starters.transfers import transfers
 from workflows.messages import Progress
 
 T = TypeVar("T")
@@ -48,10 +49,13 @@ def failure_of(error: WorkflowFailureError) -> EngineError:
     message = cause.message if isinstance(cause, FailureError) else str(cause)
     code = cause.type if isinstance(cause, ApplicationError) and cause.type else "run_failed"
     known = by_code(code)
-    return (RunFailed if known is EngineError else known)(message)
+    failed = (RunFailed if known is EngineError else known)(message)
+    if isinstance(cause, ApplicationError):
+        failed.details = tuple(cause.details)
+    return failed
 
 
-async def follow(session: Session, run: Run[T], target: str) -> T:
+async def follow(session: Session, engine: Engine, run: Run[T], target: str) -> T:
     """Show the run until it ends.
 
     Raises:
@@ -69,10 +73,11 @@ async def follow(session: Session, run: Run[T], target: str) -> T:
                 progress = await _progress(run)
                 if progress is None:
                     continue
+                moving = await transfers(engine, run)
                 if live:
-                    live.update(progress_tree(progress))
+                    live.update(progress_tree(progress, moving))
                 else:
-                    lines.tell(progress)
+                    lines.tell(progress, moving)
                 # Twice in a row: in between, the next step may just be about to begin.
                 if _is_stuck(progress) and stuck_before:
                     raise _waiting(progress, run, target)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.spinner import Spinner
 from rich.text import Text
 
+from blueprint.backup.contract import TransferProgress
+from starters.render.transfer_text import transfer_text
 from workflows.messages import Progress, StepProgress, StepState
 
 _SIGNS: dict[StepState, tuple[str, str]] = {
@@ -19,12 +22,19 @@ _SIGNS: dict[StepState, tuple[str, str]] = {
     "skipped": ("»", "yellow"),
     "dropped": ("–", "dim"),
 }
+MOVING_EVERY = 10.0
+"""Seconds between two lines about what moves data, in logs and pipes."""
 LINES = 20
 """Steps that the live tree shows at most; those that run or wait for an operator come first."""
 
 
-def progress_tree(progress: Progress) -> RenderableType:
-    """The steps under way, parked and lately done, below one line that counts."""
+def progress_tree(progress: Progress, moving: Sequence[TransferProgress] = ()) -> RenderableType:
+    """The steps under way, parked and lately done, below one line that counts; at the end what moves data.
+
+    Args:
+        progress: the steps.
+        moving: what moves data.
+    """
     steps = sorted(progress.steps, key=_rank)
     total = len(steps)
     done = sum(step.state in ("done", "skipped") for step in steps)
@@ -32,7 +42,7 @@ def progress_tree(progress: Progress) -> RenderableType:
     shown = [step for step in steps if step.state != "waiting"][:LINES]
     waiting = sum(step.state == "waiting" for step in steps)
     tail = [Text(f"  … {waiting} more wait for these", style="dim")] if waiting else []
-    return Group(head, *(_line(step) for step in shown), *tail)
+    return Group(head, *(_line(step) for step in shown), *tail, *(transfer_text(item) for item in moving))
 
 
 def _rank(step: StepProgress) -> tuple[int, float]:
@@ -52,7 +62,7 @@ def _line(step: StepProgress) -> Text:
 
 
 class ProgressLines:
-    """For logs and pipes: one line for each step that ends or is parked, none twice.
+    """For logs and pipes: one line for each step that ends or is parked, none twice, and now and then what moves.
 
     Args:
         console: where to.
@@ -61,9 +71,14 @@ class ProgressLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._told: dict[str, StepState] = {}
+        self._moved = time.monotonic()
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: Progress, moving: Sequence[TransferProgress] = ()) -> None:
         """Print what is new."""
+        if moving and time.monotonic() - self._moved > MOVING_EVERY:
+            self._moved = time.monotonic()
+            for item in moving:
+                self._console.print(transfer_text(item), soft_wrap=True)
         for step in progress.steps:
             if (
                 step.state in ("done", "failed", "skipped", "parked", "dropped")
