@@ -46,7 +46,7 @@ Whether a retry makes sense, how soon and for how long is a fact of the class (S
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class EngineError(Exception):
@@ -56,6 +56,9 @@ class EngineError(Exception):
         message: what happened.
         subject: the object that it happened to: "vpc.main", "network.cidr", ...
         remedy: what to do next.
+
+    Attributes:
+        details: what a run that ended so had to show all the same, for whoever started it.
     """
 
     code: ClassVar[str] = "engine_error"
@@ -76,6 +79,7 @@ class EngineError(Exception):
         self.message = message
         self.subject = subject
         self.remedy = remedy
+        self.details: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
         subject = f"{self.subject}: " if self.subject else ""
