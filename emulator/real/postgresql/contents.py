@@ -29,12 +29,14 @@ class Contents:
 
     Attributes:
         databases: (name, oid), by name; those without an oid are to be made.
+        closed: names of databases that let nobody in, the superuser included; one that opens gets its rights then.
         drops: (id, name) of databases that are to be dropped.
         privileges: (database, user, permission), where a permission was ever set.
     """
 
     users: tuple[User, ...]
     databases: tuple[tuple[str, int], ...]
+    closed: tuple[str, ...]
     drops: tuple[tuple[str, str], ...]
     privileges: tuple[tuple[str, str, str], ...]
 
@@ -50,6 +52,7 @@ class Place:
     Attributes:
         size: in bytes.
         managed: whether the API made it.
+        open: whether it allows connections.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Place:
     owner: str
     size: int
     managed: bool
+    open: bool
 
     @property
     def document(self) -> Document:
@@ -67,6 +71,7 @@ class Place:
             "owner": self.owner,
             "size": self.size,
             "_oid": self.oid,
+            "_open": self.open,
         }
 
 
@@ -77,7 +82,7 @@ class Found:
     Attributes:
         roles: every role.
         users: those of them that the API made.
-        databases: every database that one can connect to, but for the superuser's own.
+        databases: every database but the superuser's own and the templates.
     """
 
     roles: frozenset[str]
@@ -92,6 +97,11 @@ class Found:
     def identities(self) -> tuple[tuple[str, int], ...]:
         """As `Contents.databases`."""
         return tuple((place.name, place.oid) for place in self.databases)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """As `Contents.closed`."""
+        return tuple(place.name for place in self.databases if not place.open)
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,9 @@ SELECT json_build_object(
     'databases', (
         SELECT coalesce(json_agg(json_build_object(
             'name', datname, 'oid', oid::bigint, 'owner', pg_get_userbyid(datdba), 'size', pg_database_size(oid),
-            'managed', coalesce(shobj_description(oid, 'pg_database') = '{MARK}', false)
+            'managed', coalesce(shobj_description(oid, 'pg_database') = '{MARK}', false), 'open', datallowconn
         ) ORDER BY datname COLLATE "C"), '[]')
-        FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres'));
+        FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'));
 """
 """Run in any database, for `found`."""
 
@@ -134,6 +144,7 @@ def contents_of(instance: Document) -> Contents:
     return Contents(
         users=tuple(User(user["name"], user["_password"], user["is_admin"]) for user in instance["_users"]),
         databases=tuple(sorted((database["name"], database.get("_oid", 0)) for database in instance["_databases"])),
+        closed=tuple(sorted(each["name"] for each in instance["_databases"] if not each.get("_open", True))),
         drops=tuple((drop["id"], drop["name"]) for drop in instance.get("_dropped", ())),
         privileges=tuple(
             (database, user, permission)
@@ -185,9 +196,9 @@ def arrivals(wanted: Contents, there: Found, *, afresh: bool) -> list[str]:
 
 
 def governed(wanted: Contents, there: Found) -> list[str]:
-    """The databases in which the API has a say: those that it made, and those that it gave privileges in."""
+    """The open databases in which the API has a say: those that it made, and those that it gave privileges in."""
     given = {database for database, *_ in wanted.privileges}
-    return [place.name for place in there.databases if place.managed or place.name in given]
+    return [place.name for place in there.databases if place.open and (place.managed or place.name in given)]
 
 
 def gone_users(wanted: Contents, there: Found) -> list[str]:

@@ -107,8 +107,9 @@ class DatabaseCopies:
         except (ServerError, OSError) as error:
             log.warning("%s: %s: %s", self.name, document["id"], error)
             self._errors[document["id"]] = str(error)
-            self._world.forget_pending(table, document["id"])
-            document["status"] = "error"
+            if document["status"] != "deleting":
+                self._world.forget_pending(table, document["id"])
+                document["status"] = "error"
         finally:
             del self._tasks[document["id"]]
         document.pop("_restore", None)

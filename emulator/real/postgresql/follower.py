@@ -163,7 +163,8 @@ class Databases(Servers[Database]):
         seen, instance = _postgresql(post).seen, self._world.find(INSTANCES, key)
         if post.reached is spec and seen:
             # What was to be made and dropped is there and gone: what the API says from here on is all done.
-            post.reached = replace(spec, contents=replace(spec.contents, databases=seen.identities, drops=()))
+            done = replace(spec.contents, databases=seen.identities, closed=seen.closed, drops=())
+            post.reached = replace(spec, contents=done)
             if instance:
                 dropped(self._world, instance, {drop for drop, _ in spec.contents.drops})
                 take_over(self._world, instance, _documents(seen))

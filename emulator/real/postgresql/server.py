@@ -164,7 +164,7 @@ class PostgresqlServer(Server[Database]):
         filled.touch()
         there = await self.client.look()
         if gone := contents.gone_users(wanted, there):
-            for database in (USER, *(place.name for place in there.databases)):
+            for database in (USER, *(place.name for place in there.databases if place.open)):
                 await self._all(contents.bequests(gone), database)
             await self._all(contents.dropped_users(gone))
         for database in contents.governed(wanted, there):

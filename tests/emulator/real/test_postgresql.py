@@ -80,8 +80,8 @@ def test_postgresql_says_which_settings_need_a_start(
     assert configuration.needs_start(before, after, knows) is start
 
 
-def _place(name: str, *, managed: bool = True) -> Place:
-    return Place(name, 7, "_rdb_superadmin", 0, managed)
+def _place(name: str, *, managed: bool = True, closed: bool = False) -> Place:
+    return Place(name, 7, "_rdb_superadmin", 0, managed, not closed)
 
 
 def test_what_the_api_made_is_told_apart_from_what_users_made() -> None:
@@ -89,11 +89,18 @@ def test_what_the_api_made_is_told_apart_from_what_users_made() -> None:
     there = Found(
         roles=frozenset({"postgres", "_rdb_superadmin", "app", "old", "own"}),
         users=frozenset({"app", "old"}),
-        databases=(_place("one"), _place("two"), _place("renamed"), _place("own", managed=False)),
+        databases=(
+            _place("one"),
+            _place("two"),
+            _place("renamed"),
+            _place("own", managed=False),
+            _place("shut", closed=True),
+        ),
     )
     wanted = Contents(
         users=(User("app", "p'w", admin=False), User("new", "x", admin=True)),
         databases=(("one", 7), ("gone", 8), ("three", 0)),
+        closed=("shut",),
         drops=(("a", "two"), ("b", "nowhere")),
         privileges=(("own", "app", "none"), ("gone", "app", "all")),
     )
@@ -123,7 +130,7 @@ def test_what_the_api_made_is_told_apart_from_what_users_made() -> None:
 )
 def test_a_permission_becomes_grants(permission: str, granted: list[str]) -> None:
     """Rights are taken away first, so that less is less; `custom` takes nothing away."""
-    wanted = Contents((User("app", "x", admin=False),), (("one", 7),), (), (("one", "app", permission),))
+    wanted = Contents((User("app", "x", admin=False),), (("one", 7),), (), (), (("one", "app", permission),))
     statements = [text for text in privileges(wanted, "one", ["public"]) if text.endswith('"app"')]
     grants = [text for text in statements if " GRANT " in f" {text}"]
     assert all(any(text.startswith(f"GRANT {right}") for text in grants) for right in granted)
@@ -250,19 +257,9 @@ def test_databases_and_users_come_and_go(tmp_path: Path) -> None:
 def test_it_listens_on_its_private_address_only_and_speaks_tls(tmp_path: Path) -> None:
     """With the certificate that the API hands out; its superuser is for nobody."""
     with site(tmp_path) as here:
-        assert listens(_postmaster(tmp_path, here)) == {(here.address, here.port)}
+        assert listens(postmaster(tmp_path, here)) == {(here.address, here.port)}
         assert here.sql("chief", "SHOW ssl", password=ADMIN) == "on"
-        content = ok(here.api.request("GET", f"{RDB}/{here.id}/certificate"))["content"]
-        authority = tmp_path / "ca.pem"
-        authority.write_bytes(base64.b64decode(content))
-        asked = (
-            f"host={here.address} port={here.port} dbname=rdb user=chief sslmode=verify-full sslrootcert={authority}"
-        )
-        environment = {"PATH": os.environ["PATH"], "PGPASSWORD": ADMIN}
-        told = subprocess.run(
-            ["psql", "-qAtX", "-c", "SELECT 1", asked], env=environment, capture_output=True, text=True
-        )
-        assert (told.stdout.strip(), told.stderr) == ("1", "")
+        assert verified(tmp_path, here) == ("1", "")
         assert "rejects connection" in here.sql("postgres", "SELECT 1")
         assert PASSWORD not in (tmp_path / "real" / "databases" / here.id / "log").read_text()
 
@@ -271,10 +268,10 @@ def test_settings_are_applied_by_a_reload_or_by_a_start(tmp_path: Path) -> None:
     """As PostgreSQL itself wants it; those of the node's size are there from the beginning."""
     with site(tmp_path) as here:
         eventually(lambda: here.told and here.sql("chief", "SHOW work_mem", password=ADMIN) == "4MB", "of the node")
-        before = _postmaster(tmp_path, here)
+        before = postmaster(tmp_path, here)
         here.write("POST", "/settings", {"settings": [{"name": "work_mem", "value": "7"}]})
         eventually(lambda: here.sql("chief", "SHOW work_mem", password=ADMIN) == "7MB", "reloaded")
-        assert _postmaster(tmp_path, here) == before
+        assert postmaster(tmp_path, here) == before
         here.write("POST", "/settings", {"settings": [{"name": "max_connections", "value": "77"}]})
         eventually(lambda: here.told and here.sql("chief", "SHOW max_connections", password=ADMIN) == "77", "started")
 
@@ -283,10 +280,10 @@ def test_it_comes_back_with_its_data_whoever_was_killed(tmp_path: Path) -> None:
     """The server, or the emulator; and with a deleted instance it goes for good."""
     with site(tmp_path) as here:
         here.sql("chief", "CREATE TABLE kept AS SELECT 1 AS n", password=ADMIN)
-        killed = _postmaster(tmp_path, here)
+        killed = postmaster(tmp_path, here)
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: here.sql("chief", "SELECT n FROM kept", password=ADMIN) == "1", "back after a kill")
-        last = _postmaster(tmp_path, here)
+        last = postmaster(tmp_path, here)
         assert last != killed
     assert not Path(f"/proc/{last}").exists()
 
@@ -308,7 +305,19 @@ def test_it_comes_back_with_its_data_whoever_was_killed(tmp_path: Path) -> None:
         assert not opens(here.address, here.port)
 
 
-def _postmaster(folder: Path, here: Site) -> int:
+def verified(folder: Path, here: Site) -> tuple[str, str]:
+    """What `SELECT 1` answers over TLS with the instance's certificate, and the error."""
+    authority = folder / "ca.pem"
+    content = ok(here.api.request("GET", f"{RDB}/{here.id}/certificate"))["content"]
+    authority.write_bytes(base64.b64decode(content))
+    asked = f"host={here.address} port={here.port} dbname=rdb user=chief sslmode=verify-full sslrootcert={authority}"
+    environment = {"PATH": os.environ["PATH"], "PGPASSWORD": ADMIN}
+    told = subprocess.run(["psql", "-qAtX", "-c", "SELECT 1", asked], env=environment, capture_output=True, text=True)
+    return told.stdout.strip(), told.stderr
+
+
+def postmaster(folder: Path, here: Site) -> int:
+    """The process id of the server."""
     return int((folder / "real" / "databases" / here.id / "data" / "postmaster.pid").read_text().split()[0])
 
 

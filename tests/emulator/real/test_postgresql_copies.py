@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import requests
 from emulator.real.postgresql.client import programs
 from emulator.real.postgresql.door import Public
 from tests.emulator.real.local import eventually, ok, private_network, real_emulator, shown
-from tests.emulator.real.test_postgresql import ADMIN, PASSWORD, RDB, Site, opens, site
+from tests.emulator.real.test_postgresql import ADMIN, PASSWORD, RDB, Site, opens, postmaster, site, verified
 
 REGION = "/rdb/v1/regions/fr-par"
 
@@ -153,11 +155,68 @@ def test_the_api_tells_what_sql_did_to_databases(tmp_path: Path) -> None:
         here.write("POST", "/users", {"name": "other", "password": PASSWORD, "is_admin": False})
         eventually(lambda: admin(here, "GRANT other TO chief") == "", "an administrator takes roles")
         assert admin(here, "SELECT count(*) FROM pg_database WHERE datname = 'shop'") == "0"
+        assert admin(here, "ALTER DATABASE shop_before ALLOW_CONNECTIONS false") == ""
+        here.write("PUT", "/privileges", {"database_name": "shop_before", "user_name": "app", "permission": "all"})
+        assert names(here) == ["rdb", "shop_before"]
+        eventually(lambda: here.told, "what is closed stands in nobody's way")
+        assert "not currently accepting" in here.sql("app", "SELECT 1", "shop_before")
+        assert admin(here, "ALTER DATABASE shop_before ALLOW_CONNECTIONS true") == ""
+        eventually(lambda: here.sql("app", "SELECT 1", "shop_before") == "1", "rights come when it opens")
 
     with real_emulator(tmp_path) as api:
         again = Site(api, here.id, here.address, here.port)
         eventually(lambda: again.told, "back after a stop")
         assert names(again) == ["rdb", "shop_before"]
+
+
+@contextmanager
+def locked(here: Site, table: str) -> Iterator[None]:
+    """A table that a dump has to wait for."""
+    env = {"PGHOST": here.address, "PGPORT": str(here.port), "PGUSER": "chief", "PGPASSWORD": ADMIN}
+    statements = f"BEGIN; LOCK TABLE {table}; SELECT pg_sleep(60)"
+    with subprocess.Popen(["psql", "-qX", "-c", statements, "shop"], env={**os.environ, **env}) as holder:
+        held = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+        eventually(lambda: admin(here, held, "shop") != "0", "locked")
+        try:
+            yield
+        finally:
+            holder.terminate()
+
+
+def begun(here: Site) -> Any:
+    """A backup that is being made."""
+    made = ok(here.api.request("POST", f"{REGION}/backups", {"instance_id": here.id, "database_name": "shop"}))
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    eventually(lambda: admin(here, waiting) == "1", "the dump waits")
+    assert ok(here.api.request("GET", f"{REGION}/backups/{made['id']}"))["status"] == "creating"
+    return made
+
+
+def test_a_server_that_dies_fails_the_backup(tmp_path: Path) -> None:
+    """And the server comes back."""
+    with shop(tmp_path) as here, locked(here, "carts"):
+        made = begun(here)
+        os.kill(postmaster(tmp_path, here), signal.SIGKILL)
+        assert settled(here, f"backups/{made['id']}", "creating")["status"] == "error"
+        eventually(lambda: here.told, "back")
+        assert files(tmp_path, "backups") in ([], [f"{made['id']}.new"])
+
+
+def test_what_an_emulator_left_half_done_the_next_one_begins_anew(tmp_path: Path) -> None:
+    """Nothing half done is ever called ready; the address of a download leads to the new one."""
+    with ExitStack() as life:
+        here = life.enter_context(shop(tmp_path))
+        exported = backup(here, "shop")
+        ok(here.api.request("POST", f"{REGION}/backups/{exported['id']}/export"))
+        settled(here, f"backups/{exported['id']}", "exporting")
+        with locked(here, "carts"):
+            made = begun(here)
+            life.close()
+    with real_emulator(tmp_path) as api:
+        again = Site(api, here.id, here.address, here.port)
+        assert settled(again, f"backups/{made['id']}", "creating")["status"] == "ready"
+        url = ok(api.request("GET", f"{REGION}/backups/{exported['id']}"))["download_url"]
+        assert len(requests.get(url, timeout=10).content) == exported["size"]
 
 
 def test_an_instance_from_a_snapshot_is_public_until_it_is_closed(tmp_path: Path) -> None:
@@ -183,6 +242,7 @@ def test_an_instance_from_a_snapshot_is_public_until_it_is_closed(tmp_path: Path
         inside = Site(here.api, made["id"], endpoint["ip"], endpoint["port"])
         assert inside.sql("app", "SELECT count(*) FROM carts", "shop", mode="require") == "1000"
         assert outside.sql("app", "SELECT 1", "shop") == "1"
+        assert verified(tmp_path, inside) == ("1", "")
 
         rules = {"rules": [{"ip": "192.0.2.0/24", "description": "office"}]}
         ok(here.api.request("PUT", f"{RDB}/{made['id']}/acls", rules))
