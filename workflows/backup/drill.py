@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.workflow import ActivityHandle
 
 from blueprint.backup import contract, layout
-from blueprint.backup.catalogue import Catalogue, Entry
+from blueprint.backup.catalogue import Catalogue, Entry, is_drilled
 from blueprint.backup.choice import assets_of, backup_to_drill
 from blueprint.backup.contract import (
     BucketRestoreInput,
@@ -77,9 +77,8 @@ class DrillRun(Course):
 
     async def _story(self) -> DrillOutput:
         site = self._input.site
-        databases, buckets = (item.asset for item in site.databases), (item.asset for item in site.buckets)
         try:
-            assets = assets_of((*databases, *buckets), self._input.only)
+            assets = assets_of([asset for asset in site.assets if is_drilled(asset)], self._input.only)
         except BackupFailed as error:
             raise failure(error) from None
         self.timeline.expect(f"restore {asset}" for asset in assets)
