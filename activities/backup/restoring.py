@@ -31,7 +31,7 @@ from blueprint.errors import Busy, RestoreRefused, Retryable
 
 CHECK_SECONDS = 60
 """That a question of the file may take."""
-TRIES, PAUSE = 5, 1.0
+TRIES, PAUSE = 3, 1.0
 """Windows of a swap that are tried, and the seconds between: each keeps everybody out for some seconds."""
 
 TABLES = """

@@ -94,7 +94,7 @@ SELECT extract(epoch FROM clock_timestamp()) AS began \\gset
 ALTER DATABASE {here} ALLOW_CONNECTIONS false;
 ALTER DATABASE {coming} ALLOW_CONNECTIONS false;
 SELECT count(pg_terminate_backend(pid)) AS closed FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
-    WHERE datname = ANY ({both}) AND backend_type = 'client backend' AND NOT rolsuper \\gset
+    WHERE datname = ANY ({both}) AND NOT rolsuper \\gset
 BEGIN;
 ALTER DATABASE {here} RENAME TO {going};
 ALTER DATABASE {coming} RENAME TO {here};
