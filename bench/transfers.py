@@ -92,10 +92,14 @@ class Cluster:
         ready = ["pg_isready", "-q", "-h", HOST, "-p", str(self.port)]
         until(lambda: subprocess.run(ready, check=False).returncode == 0, self.process.last_words())
 
-    def stop(self) -> None:
-        """Cut its clients off and end it, at once."""
+    def stop(self, *, kill: bool = False) -> None:
+        """Cut its clients off and end it, at once.
+
+        Args:
+            kill: as a crash does.
+        """
         if self.process.pid and self.process.returncode is None:
-            os.kill(self.process.pid, signal.SIGINT)
+            os.kill(self.process.pid, signal.SIGKILL if kill else signal.SIGINT)
             until(lambda: self.process.returncode is not None, "PostgreSQL does not stop")
 
     def environment(self, database: str, user: str = USER, password: str = "") -> dict[str, str]:
@@ -204,6 +208,7 @@ class Transfer:
         )
         self._away = threading.Event()
         self._over = threading.Event()
+        self._withheld: Callable[[str], bool] = lambda part: False
         self._driver = threading.Thread(target=self._drive)
 
     def __enter__(self) -> Transfer:
@@ -215,6 +220,10 @@ class Transfer:
         self._over.set()
         self._driver.join()
         self.process.stop()
+
+    def withhold(self, parts: Callable[[str], bool]) -> None:
+        """The driver gives no URLs of these parts."""
+        self._withheld = parts
 
     def leave(self) -> None:
         """The driver goes away."""
@@ -251,7 +260,7 @@ class Transfer:
                 continue
             (self.folder / DRIVER).touch()
             wants = _read(self.folder / WANTS)
-            if parts := wants.get("parts"):
+            if parts := [part for part in wants.get("parts", []) if not self._withheld(part)]:
                 urls = {part: self._sign(wants["method"], part) for part in parts}
                 (self.folder / URLS).mkdir(exist_ok=True)
                 write(self.folder / URLS / f"{number}.json", urls)
