@@ -6,11 +6,12 @@ Every step is a command that works the same by hand; what it proves at the end i
 from __future__ import annotations
 
 import argparse
+import asyncio
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,23 @@ import requests
 import yaml
 from rich.console import Console
 from rich.rule import Rule
+from temporalio.client import Client
 
+from blueprint.environment import parse
 from starters.cli.exits import Exit
+from starters.demo_data import BUCKET, DATABASE, HARMED, DemoData
 from starters.dev import addresses
+from starters.engine import Engine, target_of
 from starters.rehearsal import ROOT, Rehearsal, Traffic
 from starters.sample import SampleRepository
+from workflows.identity import drill_turn
+from workflows.plugin import EnginePlugin
 
 ENVIRONMENT = "prod"
 TRAFFIC = Traffic(rate=200, sockets=50, jobs=2)
 SHORT = {"drain": "5s", "soak": "5s", "healthy_within": "10s"}
 """Deadlines of the demo: long enough to see, short enough to watch."""
-_TIMEOUT = 10.0
+_TIMEOUT, _BEGINS, _LOOK_EVERY = 10.0, 60.0, 0.2
 
 
 class Demo:
@@ -53,6 +60,7 @@ class Demo:
             say=console.print,
             changes={"app": SHORT},
         )
+        self._data: DemoData | None = None
 
     def show(self, *, keep: bool) -> int:
         """Run it all; the exit code."""
@@ -63,12 +71,13 @@ class Demo:
             failed = self._release() if self._has_machines() else 0
             self._change()
             failed += self._release_under_load() if self._has_machines() else 0
+            lost = self._lose_and_restore() if self._has_machines() else []
             self._run("drift", ENVIRONMENT)
             if keep:
                 self._wait()
             left = self._destroy()
         self._console.print(f"The whole demo took {time.monotonic() - started:.0f} s.")
-        return 1 if left or failed else 0
+        return 1 if left or failed or lost else 0
 
     # -- the acts ----------------------------------------------------------------------------------------------
 
@@ -119,8 +128,48 @@ class Demo:
         self._console.print(load.printed, markup=False)
         return sum(seen.failures.values())
 
+    def _lose_and_restore(self) -> list[str]:
+        """Back up, drill, lose rows and objects, bring them back; what is not as it was."""
+        data = self._data = DemoData(self._rehearsal.endpoints, parse(self._rehearsal.read()).names.secret_path)
+        data.fill()
+        self._tell("Back up every database and bucket: from a node, encrypted, straight into the bucket.")
+        self._run("backup", ENVIRONMENT)
+        self._tell("The drill, as its schedule starts it: restored aside, checked, removed. Now the backup is good.")
+        asyncio.run(self._trigger("drill"))
+        self._run("watch", ENVIRONMENT, "--of", "drill")
+        self._run("backups", ENVIRONMENT)
+        rows, objects = data.rows(), data.objects()
+        data.harm()
+        self._tell(f"A table is dropped, {HARMED} objects are deleted and {HARMED} overwritten. Left of {DATABASE}:")
+        self._console.print(f"{data.rows()}, {len(data.objects())} objects in {BUCKET}")
+        self._tell("One command brings the database back: beside the live one, checked, then the two change names.")
+        self._run("restore", ENVIRONMENT, "--database", DATABASE, "--in-place", "--yes")
+        self._tell("And one the bucket: only what differs is written, what came later stays.")
+        self._run("restore", ENVIRONMENT, "--bucket", BUCKET, "--yes")
+        lost = _differences(rows, data.rows()) + _differences(objects, data.objects())
+        self._console.print(
+            f"{data.rows()}, {len(data.objects())} objects; not as before: {', '.join(lost) or 'nothing'}"
+        )
+        self._run("status", ENVIRONMENT)
+        return lost
+
+    async def _trigger(self, what: str) -> None:
+        """Trigger a schedule, as one does in the Temporal UI, and wait until its run has begun.
+
+        Raises:
+            TimeoutError: it has not.
+        """
+        environment = parse(self._rehearsal.read())
+        client = await Client.connect(self._rehearsal.endpoints.temporal_address, plugins=[EnginePlugin()])
+        await client.get_schedule_handle(environment.names.schedule(what)).trigger()
+        async with asyncio.timeout(_BEGINS):
+            while await Engine(client, "").current(target_of(environment), drill_turn) is None:
+                await asyncio.sleep(_LOOK_EVERY)
+
     def _destroy(self) -> list[str]:
-        self._tell("Destroy. What is protected has to be named.")
+        self._tell("Destroy. What is protected has to be named, and buckets have to be emptied by whoever owns them.")
+        if self._data:
+            self._data.empty_buckets()
         self._run("destroy", ENVIRONMENT, "--yes", "--allow-destroy", "*")
         left = self._left()
         self._console.print(f"Left in the local Scaleway: {', '.join(left) or 'nothing'}.")
@@ -171,6 +220,11 @@ class Demo:
                 time.sleep(0.5)
         except KeyboardInterrupt:
             self._console.print()
+
+
+def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """What is not as it was; what came later is no difference."""
+    return [name for name, was in before.items() if after.get(name) != was]
 
 
 def install_packages(console: Console) -> None:
