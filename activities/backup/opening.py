@@ -11,12 +11,13 @@ from activities.boto_errors import boto_errors
 from activities.cloud import Cloud
 from activities.registry import Clouds
 from activities.release.on_node import OnNode
-from activities.ssh.nodes import is_to_end
+from activities.ssh.nodes import Nodes, is_to_end, side_by_side
 from blueprint.backup import layout
 from blueprint.backup.contract import OpenOutput
 from blueprint.backup.site import BackupSite, SecretPlace
 from blueprint.environment import parse
 from blueprint.errors import Damaged, EngineError, Gone, Refused, SecretMissing
+from blueprint.release.contract import Site
 from blueprint.release.facts import NodeFacts, ReleaseFacts
 from blueprint.release.site import site_of
 
@@ -40,10 +41,11 @@ def opened(clouds: Clouds, site: BackupSite) -> OpenOutput:
     require_same_time(*store.clocks())
     _probe(store)
     recipient = str(identity_of(cloud, site.key).to_public())
+    application = site_of(parse(site.file), site.target) if site.file else None
     return OpenOutput(
         recipients=tuple(dict.fromkeys((recipient, *site.recipients))),
         locked_for=store.lock or 0.0,
-        commit=_released(clouds, site),
+        commit=released(clouds.nodes, application) if application else "",
     )
 
 
@@ -99,18 +101,16 @@ def _probe(store: BackupStore) -> None:
     store.delete([key])
 
 
-def _released(clouds: Clouds, site: BackupSite) -> str:
-    """The application's release; empty if there is none, or no node tells."""
-    application = site_of(parse(site.file), site.target) if site.file else None
-    if application is None:
-        return ""
-    found: list[NodeFacts] = []
-    for node in application.nodes:
+def released(nodes: Nodes, application: Site) -> str:
+    """The application's release, as far as its nodes tell; empty if none does."""
+
+    def look(node: str) -> NodeFacts:
         try:
-            found.append(OnNode(clouds.nodes, application, node).look())
-        except EngineError:
+            return OnNode(nodes, application, node).look()
+        except EngineError as error:
             if is_to_end():
                 raise
-            continue
-        break
+            return NodeFacts(name=node, reachable=False, trouble=error.message)
+
+    found = side_by_side(look, application.nodes)
     return ReleaseFacts(nodes=tuple(found)).released

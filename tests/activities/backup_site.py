@@ -36,7 +36,7 @@ class BackupHouse:
     """
 
     def __init__(self, emulator: Control, temporal: TemporalBridge = NO_TEMPORAL, *, locked: bool = False) -> None:
-        self.clouds = Clouds(make_cloud(emulator).settings, temporal)
+        self.clouds = Clouds(make_cloud(emulator).settings.model_copy(update={"pace": 0.01}), temporal)
         self.site = BackupSite(
             target=TARGET,
             nodes=(),

@@ -8,11 +8,14 @@ import pyrage
 import pytest
 from scaleway.secret.v1beta1 import SecretV1Beta1API
 
-from activities.backup.opening import MOST_SKEW, require_same_time
+from activities.backup.opening import MOST_SKEW, released, require_same_time
 from blueprint.backup.contract import OpenOutput, SiteInput
 from blueprint.errors import Gone, PermissionDenied, Refused, SecretMissing
 from tests.activities.backup_site import DAY, PLACE, BackupHouse
 from tests.activities.conftest import TARGET, Control
+from tests.activities.release_site import OBSTACLE, Fleet
+from tests.activities.release_site import fleet as fleet
+from tests.activities.ssh_site import NODE
 
 IDENTITY = pyrage.x25519.Identity.generate()
 PUBLIC = str(IDENTITY.to_public())
@@ -100,6 +103,16 @@ def test_a_bucket_that_cannot_be_written(emulator: Control) -> None:
 def test_an_application_whose_nodes_do_not_answer(emulator: Control) -> None:
     """The backup goes on without its commit."""
     assert opened(with_key(emulator), file=FILE).commit == ""
+
+
+@pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
+def test_the_release_that_runs(fleet: Fleet) -> None:
+    """The nodes tell it, those that do not answer left aside."""
+    both = fleet.site.model_copy(update={"nodes": (NODE, "lssm-prod-core-02")})
+    assert released(fleet.clouds.nodes, both) == ""
+    commit = fleet.repository.commit()
+    fleet.deploy(commit)
+    assert released(fleet.clouds.nodes, both) == commit
 
 
 @pytest.mark.parametrize(("skew", "way"), [(MOST_SKEW + 1, "ahead of"), (-MOST_SKEW - 1, "behind")])
