@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.backup.registry import backup_activities
 from activities.boundary import HEARTBEAT_SECONDS, Boundary
 from activities.planning import Planning
 from activities.registry import Clouds
@@ -83,6 +84,7 @@ def make_worker(client: Client, settings: ScalewaySettings, *, task_queue: str =
             releases.prune,
             releases.queues,
             probe.probe,
+            *backup_activities(clouds),
         ],
         interceptors=[Boundary(settings.pace)],
         activity_executor=ThreadPoolExecutor(STEPS_AT_ONCE, thread_name_prefix="activity"),
