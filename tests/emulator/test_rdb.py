@@ -11,6 +11,8 @@ import pytest
 from scaleway import Client
 from scaleway.rdb.v1 import EndpointSpec, EndpointSpecPrivateNetwork, EndpointSpecPrivateNetworkIpamConfig, RdbV1API
 
+from emulator.products.rdb.databases import take_over
+from emulator.world import World
 from tests.emulator.conftest import Api
 
 RDB = "/rdb/v1/regions/fr-par"
@@ -336,3 +338,36 @@ def test_the_sdk_reads_every_answer(api: Api) -> None:
     assert rdb.get_endpoint(endpoint_id=ready.endpoints[0].id).ip == ready.endpoints[0].ip
     rdb.delete_instance(instance_id=made.id)
     assert rdb.list_instances_all() == []
+
+
+def database(name: str, oid: int | None = None) -> dict[str, Any]:
+    """A database; without an oid it is still to be made."""
+    return {"name": name, "managed": True, "owner": "x", **({"_oid": oid} if oid else {})}
+
+
+@pytest.mark.parametrize(
+    ("noted", "dropped", "there", "expected"),
+    [
+        pytest.param([("a", 1)], [], [("a", 1), ("b", 2)], [("a", 1), ("b", 2)], id="made in SQL"),
+        pytest.param([("a", 1)], [], [("a_before", 1)], [("a_before", 1)], id="renamed in SQL"),
+        pytest.param([("a", 1), ("b", 2)], [], [("b", 2)], [("b", 2)], id="dropped in SQL"),
+        pytest.param([("a", None)], [], [], [("a", None)], id="still to be made"),
+        pytest.param([("a", None)], [], [("a", 3)], [("a", 3)], id="made now"),
+        pytest.param([], ["a"], [("a", 1)], [], id="still to be dropped"),
+        pytest.param([("a", None)], ["a"], [("a", 1)], [("a", None)], id="to be dropped and made anew"),
+    ],
+)
+def test_what_a_server_has_is_taken_over(
+    noted: list[tuple[str, int | None]],
+    dropped: list[str],
+    there: list[tuple[str, int]],
+    expected: list[tuple[str, int | None]],
+) -> None:
+    """Users make, rename and drop databases in SQL; what the API was told and has not come about stays."""
+    instance = {
+        "id": "i",
+        "_databases": [database(*each) for each in noted],
+        "_dropped": [{"id": name, "name": name} for name in dropped],
+    }
+    take_over(World(), instance, [database(*each) for each in there])
+    assert instance["_databases"] == [database(*each) for each in expected]

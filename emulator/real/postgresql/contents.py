@@ -106,6 +106,20 @@ class Found:
 
 @dataclass(frozen=True)
 class Rights:
+    """What the API says of one database, by name and oid.
+
+    Attributes:
+        users: name and whether it is an administrator.
+        permissions: by user, where one was ever set.
+    """
+
+    database: tuple[str, int]
+    users: tuple[tuple[str, bool], ...]
+    permissions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Level:
     """What a permission means, as the lists that GRANT takes; a schema's stand for those still to be made, too."""
 
     database: str
@@ -114,10 +128,10 @@ class Rights:
     sequences: str
 
 
-RIGHTS = {
-    "readonly": Rights("CONNECT", "USAGE", "SELECT", "SELECT"),
-    "readwrite": Rights("CONNECT, TEMPORARY", "USAGE", "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT, UPDATE"),
-    "all": Rights("ALL", "ALL", "ALL", "ALL"),
+LEVELS = {
+    "readonly": Level("CONNECT", "USAGE", "SELECT", "SELECT"),
+    "readwrite": Level("CONNECT, TEMPORARY", "USAGE", "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT, UPDATE"),
+    "all": Level("ALL", "ALL", "ALL", "ALL"),
 }
 
 LOOK = f"""
@@ -195,10 +209,10 @@ def arrivals(wanted: Contents, there: Found, *, afresh: bool) -> list[str]:
     return statements
 
 
-def governed(wanted: Contents, there: Found) -> list[str]:
+def governed(wanted: Contents, there: Found) -> list[Place]:
     """The open databases in which the API has a say: those that it made, and those that it gave privileges in."""
     given = {database for database, *_ in wanted.privileges}
-    return [place.name for place in there.databases if place.open and (place.managed or place.name in given)]
+    return [place for place in there.databases if place.open and (place.managed or place.name in given)]
 
 
 def gone_users(wanted: Contents, there: Found) -> list[str]:
@@ -220,6 +234,15 @@ def dropped_users(users: Iterable[str]) -> list[str]:
     return [f"DROP ROLE {_name(user)}" for user in users]
 
 
+def rights(wanted: Contents, place: Place) -> Rights:
+    """All that `privileges` follow from in a database."""
+    return Rights(
+        database=(place.name, place.oid),
+        users=tuple((user.name, user.admin) for user in wanted.users),
+        permissions=tuple((user, told) for database, user, told in wanted.privileges if database == place.name),
+    )
+
+
 def privileges(wanted: Contents, database: str, schemas: Iterable[str]) -> list[str]:
     """Statements that make every user's rights in a database what the API says, to run there in one transaction.
 
@@ -232,7 +255,7 @@ def privileges(wanted: Contents, database: str, schemas: Iterable[str]) -> list[
     there = ", ".join(map(_name, schemas))
     makers = [SUPERADMIN, *(user.name for user in wanted.users)]
     statements = [f"REVOKE ALL ON DATABASE {_name(database)} FROM PUBLIC"]
-    statements += _set("GRANT", RIGHTS["all"], "TO", SUPERADMIN, database, there, makers[1:])
+    statements += _set("GRANT", LEVELS["all"], "TO", SUPERADMIN, database, there, makers[1:])
     for user in wanted.users:
         permission = wanted.permission(database, user.name)
         if permission is None:
@@ -244,13 +267,13 @@ def privileges(wanted: Contents, database: str, schemas: Iterable[str]) -> list[
         # A maker's rights on what it will make itself are its own: revoked, it could not use what it has just made.
         others = [maker for maker in makers if maker != user.name]
         if not user.admin:
-            statements += _set("REVOKE", RIGHTS["all"], "FROM", user.name, database, there, others)
+            statements += _set("REVOKE", LEVELS["all"], "FROM", user.name, database, there, others)
         if permission != "none":
-            statements += _set("GRANT", RIGHTS[permission], "TO", user.name, database, there, others)
+            statements += _set("GRANT", LEVELS[permission], "TO", user.name, database, there, others)
     return statements
 
 
-def _set(verb: str, rights: Rights, link: str, user: str, database: str, schemas: str, makers: list[str]) -> list[str]:
+def _set(verb: str, rights: Level, link: str, user: str, database: str, schemas: str, makers: list[str]) -> list[str]:
     whom = f"{link} {_name(user)}"
     statements = [f"{verb} {rights.database} ON DATABASE {_name(database)} {whom}"]
     if schemas:

@@ -132,7 +132,7 @@ class DatabaseCopies:
             await client.restore(self._backups / f"{backup['id']}.custom", target["database"])
         finally:
             # What was loaded gets the rights that the API gives.
-            await self._databases.bring_in_line(target["instance_id"])
+            await self._databases.regrant(target["instance_id"])
             await self._client(target["instance_id"])
 
     async def _copy(self, snapshot: Document) -> None:

@@ -151,11 +151,12 @@ class Databases(Servers[Database]):
         """Whether the data of an instance is in its place."""
         return (self._folder / instance_id / "data").exists()
 
-    async def bring_in_line(self, instance_id: str) -> None:
-        """Go over what a server holds once more: somebody else than a client has changed it."""
+    async def regrant(self, instance_id: str) -> None:
+        """Have the privileges of an instance set once more: a backup was loaded into it."""
         if post := self._posts.get(instance_id):
             if post.task:
                 await asyncio.wait([post.task])
+            _postgresql(post).regrant()
             post.reached = None
 
     async def _change(self, key: str, post: Post[Database], spec: Database) -> None:

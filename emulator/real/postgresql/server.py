@@ -15,7 +15,7 @@ from pathlib import Path
 from emulator.products.rdb.model import PORT
 from emulator.real.postgresql import configuration, contents
 from emulator.real.postgresql.client import USER, Client, programs
-from emulator.real.postgresql.contents import Contents, Found
+from emulator.real.postgresql.contents import Contents, Found, Rights
 from emulator.real.postgresql.door import Door, Public
 from emulator.real.process import Process
 from emulator.real.servers import Server, ServerError, as_user, give, keep, run, start
@@ -70,6 +70,7 @@ class PostgresqlServer(Server[Database]):
         """Its superuser."""
         self.seen: Found | None = None
         """What it held at the end of the last change; None while it has not all that the API says from the start."""
+        self._granted: dict[str, Rights] = {}
         self._door = Door()
         self._process: Process | None = None
         self._settings: configuration.Settings = {}
@@ -167,11 +168,19 @@ class PostgresqlServer(Server[Database]):
             for database in (USER, *(place.name for place in there.databases if place.open)):
                 await self._all(contents.bequests(gone), database)
             await self._all(contents.dropped_users(gone))
-        for database in contents.governed(wanted, there):
-            schemas = json.loads(await self.client.sql(contents.SCHEMAS, database))
-            statements = contents.privileges(wanted, database, schemas)
-            await self._all(["BEGIN", *statements, "COMMIT"], database)
+        for place in contents.governed(wanted, there):
+            rights = contents.rights(wanted, place)
+            # Grants get in the way of whoever changes tables at the same time: none without need.
+            if rights != self._granted.get(place.name):
+                schemas = json.loads(await self.client.sql(contents.SCHEMAS, place.name))
+                statements = contents.privileges(wanted, place.name, schemas)
+                await self._all(["BEGIN", *statements, "COMMIT"], place.name)
+                self._granted[place.name] = rights
         self.seen = there
+
+    def regrant(self) -> None:
+        """Set all privileges once more at the next change: tables were made that have none."""
+        self._granted.clear()
 
     async def _all(self, statements: list[str], database: str = USER) -> None:
         if statements:

@@ -111,7 +111,7 @@ def test_what_the_api_made_is_told_apart_from_what_users_made() -> None:
     ]
     assert "ALTER ROLE \"app\" LOGIN NOCREATEDB NOCREATEROLE PASSWORD 'p''w'" in statements
     assert departures(wanted, there) == ['DROP DATABASE "two" WITH (FORCE)']
-    assert governed(wanted, there) == ["one", "two", "renamed", "own"]
+    assert [place.name for place in governed(wanted, there)] == ["one", "two", "renamed", "own"]
     assert gone_users(wanted, there) == ["old"]
     afresh = arrivals(wanted, NOBODY, afresh=True)
     assert afresh[0] == "CREATE ROLE _rdb_superadmin"
