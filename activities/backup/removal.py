@@ -105,7 +105,7 @@ class _Leftovers:
         yield from self._in_catalogue()
         yield from self._in_data(manifests)
         yield from self._in_blobs(manifests)
-        for prefix in (layout.probe(self._store.store), layout.scratch(self._store.store, "").rstrip("/")):
+        for prefix in (layout.probe(self._store.store), layout.scratch(self._store.store)):
             yield from (item for item in self._store.versions(prefix) if self._old(item))
 
     def _old(self, item: Stored, age: float = YOUNG) -> bool:
@@ -154,7 +154,7 @@ class _Leftovers:
             yield from (item for item in items if self._old(item) and not (item.current and item.key in named))
 
     def _in_blobs(self, manifests: dict[tuple[str, str], Manifest | None]) -> Iterator[Stored]:
-        top = layout.blobs(self._store.store, "").rstrip("/") + "/"
+        top = layout.blobs(self._store.store)
         bucket, named = "", None
         for item in self._store.versions(top):
             if (whose := item.key.removeprefix(top).partition("/")[0]) != bucket:

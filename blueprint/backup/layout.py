@@ -89,9 +89,9 @@ def part(store: Store, asset: str, id: str, archive: str, index: int) -> str:
     return f"{data(store, asset, id)}{archive}.{index:04d}"
 
 
-def blobs(store: Store, bucket: str) -> str:
-    """Prefix of the objects of a bucket."""
-    return f"{store.prefix}/blobs/{bucket}/"
+def blobs(store: Store, bucket: str = "") -> str:
+    """Prefix of the objects of all buckets, or of one."""
+    return f"{store.prefix}/blobs/" + (f"{bucket}/" if bucket else "")
 
 
 def blob(store: Store, bucket: str, digest: str) -> str:
@@ -99,6 +99,6 @@ def blob(store: Store, bucket: str, digest: str) -> str:
     return f"{blobs(store, bucket)}{digest[:2]}/{digest}"
 
 
-def scratch(store: Store, run: str) -> str:
-    """Prefix of what a drill restores of a bucket: never in the bucket itself."""
-    return f"{store.prefix}/scratch/{run}/"
+def scratch(store: Store, run: str = "") -> str:
+    """Prefix of what drills restore of buckets, or one drill: never in the bucket itself."""
+    return f"{store.prefix}/scratch/" + (f"{run}/" if run else "")
