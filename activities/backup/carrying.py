@@ -31,8 +31,8 @@ BASE = "/run/scaleway-infra"
 """Folder on the node: in memory, gone after a boot, as the units are."""
 PROPERTIES = ("Nice=10", "CPUWeight=30", "IOWeight=30", "MemoryMax=1G", "OOMScoreAdjust=500", "TimeoutStopSec=15")
 """The application's processes come first, and are the last to be killed."""
-GLANCE = 1.0
-"""Seconds between two looks."""
+FIRST_GLANCE, GLANCE = 0.1, 1.0
+"""Seconds between two looks: small databases are done within a few, and a large one needs no more than one a second."""
 DRIVERLESS = 60.0
 """Seconds without a sign of life after which a transfer ends by itself."""
 GIVEN_UP = DRIVERLESS + 15.0
@@ -115,6 +115,7 @@ class Carrier:
             raise
 
     def _follow(self, transfer: Transfer, node: str, told: _Told | None) -> Ended:
+        pause = FIRST_GLANCE
         lost_since: float | None = None
         while True:
             if told is None:
@@ -127,7 +128,8 @@ class Carrier:
                 raise self._failure(transfer, told)
             if is_to_end():
                 raise NotReady("the activity is to end: the transfer goes on")
-            time.sleep(GLANCE)
+            time.sleep(pause)
+            pause = min(2 * pause, GLANCE)
             urls = {name: transfer.presign(told.method, name, told.token) for name in told.wants}
             try:
                 told, lost_since = self._look(transfer, node, urls), None

@@ -42,7 +42,7 @@ CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers
 CREATE TABLE migrations (id int PRIMARY KEY);
 CREATE INDEX ON orders (at);
 INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 100) n;
-INSERT INTO orders (customer, note) SELECT 1 + n % 100, md5(n::text) FROM generate_series(1, 5000) n;
+INSERT INTO orders (customer, note) SELECT 1 + n % 100, md5(n::text) FROM generate_series(1, 20000) n;
 INSERT INTO migrations VALUES (1), (2);
 """
 

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
+from temporalio.testing import ActivityEnvironment
 
-from blueprint.backup.contract import DropInput
-from tests.activities.database_site import LIVE, OBSTACLE, DatabaseSite, database_site
+from activities.backup.on_node import MAINTENANCE
+from blueprint.backup.catalogue import Entry
+from blueprint.backup.contract import AssetInput, DropInput
+from blueprint.backup.site import Check, Newest
+from blueprint.errors import (
+    Damaged,
+    Gone,
+    NotReady,
+    PermissionDenied,
+    Refused,
+    RestoreRefused,
+    SecretMissing,
+    Unavailable,
+)
+from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, DatabaseSite, database_site
+from tests.activities.ssh_site import NODE
+from tests.emulator.real.local import eventually
 
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
 
@@ -29,7 +49,7 @@ def test_a_database_comes_back(site: DatabaseSite) -> None:
     assert manifest.database
     assert {table.name: table.rows for table in manifest.database.tables} == {
         "public.customers": 100,
-        "public.orders": 5000,
+        "public.orders": 20000,
         "public.migrations": 2,
     }
     assert entry.size == sum(part.size for part in manifest.database.parts) > 0
@@ -47,3 +67,220 @@ def test_a_database_comes_back(site: DatabaseSite) -> None:
     assert site.step(site.restoring.drop, DropInput(site=site.site)).names == ()
     assert LIVE in site.databases_there()
     assert site.units() == ""
+
+
+class Held:
+    """A lock on a table, which keeps a dump waiting."""
+
+    def __init__(self, site: DatabaseSite) -> None:
+        command, env = site.command()
+        self._psql = subprocess.Popen(
+            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._psql.stdin
+        assert self._psql.stdout
+        self._psql.stdin.write("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT 'held';\n")
+        assert self._psql.stdout.readline() == "held\n"
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let the dump go on."""
+        self._psql.communicate()
+
+
+class Attempt:
+    """An attempt of an activity, on a thread of its own, that can be ended as Temporal ends it."""
+
+    def __init__(self, site: DatabaseSite, request: AssetInput) -> None:
+        self._environment = ActivityEnvironment()
+        self.heartbeats: list[Any] = []
+        self._environment.on_heartbeat = lambda *details: self.heartbeats.append(details[0])
+        self._threads = ThreadPoolExecutor(1)
+        self._running = self._threads.submit(self._environment.run, site.databases.database, request)
+
+    def stop_worker(self) -> None:
+        """As a worker that is told to end."""
+        self._environment.worker_shutdown()
+
+    def cancel(self) -> None:
+        """As somebody who does not want it any more."""
+        self._environment.cancel(ActivityCancellationDetails(cancel_requested=True))
+
+    def error(self) -> BaseException | None:
+        """How it ended."""
+        found = self._running.exception(30)
+        self._threads.shutdown()
+        return found
+
+
+def transfer_pid(site: DatabaseSite) -> str:
+    """The process of the transfer that runs; empty if none does."""
+    found = site.on_node(
+        "for unit in $(systemctl list-units --plain --no-legend 'scaleway-infra-dump*' | cut -d' ' -f1); "
+        "do systemctl show -P MainPID $unit; done"
+    )
+    return "" if found == "0" else found
+
+
+def test_a_worker_that_goes_leaves_the_dump_to_its_successor(site: DatabaseSite) -> None:
+    """The unit goes on without it, and the next attempt follows the same one to its end."""
+    request = site.asset_input()
+    with Held(site) as lock:
+        attempt = Attempt(site, request)
+        pid = eventually(lambda: transfer_pid(site), "a transfer runs")
+        attempt.stop_worker()
+        assert isinstance(attempt.error(), NotReady)
+        assert attempt.heartbeats[-1]["node"] == NODE
+        assert transfer_pid(site) == pid
+        successor = Attempt(site, request)
+        eventually(lambda: successor.heartbeats, "it follows")
+        assert transfer_pid(site) == pid
+        lock.release()
+        assert successor.error() is None
+    manifest = site.store.manifest(request.asset, request.id)
+    assert manifest.database
+    assert len({part.archive.rpartition("-")[2] for part in manifest.database.parts}) == 1
+    assert site.units() == ""
+
+
+def test_a_cancelled_dump_leaves_nothing(site: DatabaseSite) -> None:
+    """Neither a unit nor a manifest."""
+    request = site.asset_input()
+    with Held(site):
+        attempt = Attempt(site, request)
+        eventually(lambda: transfer_pid(site), "a transfer runs")
+        attempt.cancel()
+        assert isinstance(attempt.error(), NotReady)
+        assert site.units() == ""
+    with pytest.raises(Gone):
+        site.store.manifest(request.asset, request.id)
+
+
+@pytest.mark.parametrize("how", ["unit killed", "server gone"])
+def test_a_dump_that_is_cut_off_is_begun_anew(site: DatabaseSite, how: str) -> None:
+    """Under other names: what the first one sent is no part of the second."""
+    request = site.asset_input()
+    with Held(site):
+        attempt = Attempt(site, request)
+        eventually(lambda: transfer_pid(site), "a transfer runs")
+        if how == "unit killed":
+            site.on_node(f"kill -KILL {transfer_pid(site)}")
+        else:
+            waits = "SELECT pid FROM pg_stat_activity WHERE application_name = 'transfer' AND wait_event_type = 'Lock'"
+            pid = eventually(lambda: site.sql(waits, MAINTENANCE, ADMIN).split(), "it waits for the lock")[0]
+            site.sql(f"SELECT pg_terminate_backend({pid})", MAINTENANCE, ADMIN)
+        assert isinstance(attempt.error(), Unavailable)
+        assert site.units() == ""
+    assert site.step(site.databases.database, request).size
+    assert site.units() == ""
+
+
+def test_two_runs_of_one_database_take_turns(site: DatabaseSite) -> None:
+    """A run that comes later ends the one before: two snapshots of one database help nobody."""
+    first, second = site.asset_input(), site.asset_input()
+    with Held(site) as lock:
+        earlier = Attempt(site, first)
+        pid = eventually(lambda: transfer_pid(site), "a transfer runs")
+        later = Attempt(site, second)
+        eventually(lambda: transfer_pid(site) not in (pid, ""), "another transfer runs")
+        earlier.stop_worker()
+        assert isinstance(earlier.error(), NotReady | Unavailable)
+        lock.release()
+        assert later.error() is None
+    assert site.store.manifest(second.asset, second.id)
+
+
+def test_a_node_that_lacks_a_program_says_so(site: DatabaseSite) -> None:
+    """And what to do; nobody has to try again."""
+    site.on_node("mv /usr/bin/age /usr/bin/age.away")
+    try:
+        with pytest.raises(Refused, match="age") as caught:
+            site.step(site.databases.database, site.asset_input())
+    finally:
+        site.on_node("mv /usr/bin/age.away /usr/bin/age")
+    assert "apt-get install" in caught.value.remedy
+    assert site.units() == ""
+
+
+def test_a_store_that_refuses_makes_no_backup(site: DatabaseSite) -> None:
+    """The next one is as good as any."""
+    request = site.asset_input()
+    site.emulator.faults({"operation": "PUT /lssm-prod-backup/*", "kind": "denied", "count": None})
+    try:
+        with pytest.raises(PermissionDenied):
+            site.step(site.databases.database, request)
+    finally:
+        site.emulator.faults()
+    assert site.units() == ""
+    with pytest.raises(Gone):
+        site.store.manifest(request.asset, request.id)
+    assert site.step(site.databases.database, request).size
+
+
+def test_a_damaged_backup_is_refused_by_name(site: DatabaseSite) -> None:
+    """A part that is another, or is not there; and a key that is another's."""
+    entry = site.backed_up()
+    key = next(key for key in site.keys(f"lssm-prod/data/{entry.asset}/{entry.id}/") if "data-" in key)
+    content = site.store.get(key)
+    site.store.put(key, content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(Damaged, match=r"data-\d+"):
+        site.load(entry, "drill_equitya_damaged")
+    site.store.delete([key])
+    with pytest.raises(Damaged, match=r"data-\d+"):
+        site.load(entry, "drill_equitya_damaged")
+    site.store.put(key, content)
+    site.load(entry, "drill_equitya_damaged")
+
+    right = site.reveal("backup-key")
+    other = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    site.cloud.secrets.store("/lssm/prod", "backup-key", other)
+    try:
+        with pytest.raises(SecretMissing):
+            site.load(entry, "drill_equitya_damaged")
+    finally:
+        site.cloud.secrets.store("/lssm/prod", "backup-key", right)
+    site.step(site.restoring.drop, DropInput(site=site.site))
+    assert site.units() == ""
+
+
+def test_what_is_lost_and_what_the_file_asks_for_is_found(site: DatabaseSite) -> None:
+    """Assertions of the file, each by itself; none can write."""
+    entry = site.backed_up()
+    site.load(entry, "drill_equitya_found")
+    here = site.changed(
+        tables=("customers", "public.orders"),
+        migrations="migrations",
+        newest=Newest(table="orders", column="at", within=3600),
+        checks=(
+            Check(name="customers", sql="SELECT count(*) FROM customers", expect="100"),
+            Check(name="writes", sql="DELETE FROM orders", expect=""),
+        ),
+    )
+    found = site.verify(entry, "drill_equitya_found", here)
+    assert len(found.findings) == 1
+    assert "read-only transaction" in found.findings[0]
+
+    site.sql(
+        "DELETE FROM orders WHERE id = 1; TRUNCATE migrations; DROP TABLE customers CASCADE",
+        "drill_equitya_found",
+        ADMIN,
+    )
+    found = site.verify(entry, "drill_equitya_found", here)
+    for text in ("missing tables: public.customers", "public.orders has 19999 rows", "migrations is empty"):
+        assert any(text in finding for finding in found.findings), (text, found.findings)
+    site.step(site.restoring.drop, DropInput(site=site.site))
+
+
+@pytest.mark.parametrize("name", [LIVE, "rdb", "postgres", "scratch"])
+def test_a_name_that_could_be_live_is_never_loaded_or_dropped(site: DatabaseSite, name: str) -> None:
+    """Whatever the backup."""
+    with pytest.raises(RestoreRefused):
+        site.load(Entry(id="x", asset=f"db/{LIVE}", point=0, started=0, ended=0, size=0), name)
+    with pytest.raises(RestoreRefused):
+        site.step(site.restoring.drop, DropInput(site=site.site, names=(name,)))
+    assert site.sql("SELECT count(*) FROM orders") == "20000"

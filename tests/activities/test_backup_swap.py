@@ -88,7 +88,7 @@ def test_names_are_swapped_under_clients_that_come_back(site: DatabaseSite) -> N
     assert "restore_equitya_1" not in site.databases_there()
     assert site.sql("SHOW search_path") == "public, pg_temp"
     assert "permission denied for database" in site.sql("SELECT 1", "before_equitya_1")
-    assert site.sql("SELECT count(*) FROM orders", "before_equitya_1", ADMIN) == "5000"
+    assert site.sql("SELECT count(*) FROM orders", "before_equitya_1", ADMIN) == "20000"
     refused = site.sql("SELECT 1 FROM pg_database WHERE NOT datallowconn AND NOT datistemplate", MAINTENANCE, ADMIN)
     assert refused == ""
 
@@ -111,7 +111,7 @@ def test_a_swap_that_was_broken_off_is_taken_up(site: DatabaseSite) -> None:
     assert site.sql("SELECT note FROM orders") == "third"
     site.sql("ALTER DATABASE before_equitya_3 ALLOW_CONNECTIONS false", MAINTENANCE, ADMIN)
     swapped(site, "restore_equitya_3", "before_equitya_3")
-    assert site.sql("SELECT count(*) FROM orders", "before_equitya_3", ADMIN) == "5000"
+    assert site.sql("SELECT count(*) FROM orders", "before_equitya_3", ADMIN) == "20000"
     swapped(site, "before_equitya_3", "before_equitya_4")
 
 
@@ -123,7 +123,7 @@ def test_a_swap_that_fails_in_its_window_opens_the_live_database_again(site: Dat
     text = f"ALTER DATABASE {LIVE} ALLOW_CONNECTIONS false;\nSELECT 1/0;\n"
     with pytest.raises(Exception, match="division by zero"):
         reach.sql(MAINTENANCE, text, otherwise=swap.opened(both))
-    assert site.sql("SELECT count(*) FROM orders") == "5000"
+    assert site.sql("SELECT count(*) FROM orders") == "20000"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_name_that_could_be_live_is_refused(site: DatabaseSite, restored: str,
     """And one that is not there."""
     with pytest.raises(RestoreRefused):
         swapped(site, restored, kept)
-    assert site.sql("SELECT count(*) FROM orders") == "5000"
+    assert site.sql("SELECT count(*) FROM orders") == "20000"
 
 
 def test_a_restored_database_is_made_harmless_or_goes(site: DatabaseSite) -> None:
