@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from activities.backup.objects.wire import Wire
 from activities.boto_errors import absent_as_none, boto_errors
 from activities.registry import Clouds
 from blueprint.backup import layout
@@ -34,6 +35,8 @@ BATCH = 1000
 """Objects that one request deletes: S3's limit."""
 _DAY = 86_400.0
 _TAKEN = "PreconditionFailed"
+_UNVERSIONED = "null"
+"""How a version is called that was written before the bucket kept any."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,8 @@ class BackupStore:
     def list(self, prefix: str) -> Iterator[Stored]:
         """Every object whose key starts so, in order of the keys."""
         with boto_errors(f"list {prefix}"):
-            for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.store.bucket, Prefix=prefix):
-                yield from map(_stored, page.get("Contents", ()))
+            for item in self._wire.list(self.store.bucket, prefix):
+                yield Stored(item.key, item.size, item.etag, item.modified)
 
     def versions(self, prefix: str) -> Iterator[Stored]:
         """Every version and delete marker of these objects; the objects themselves in a bucket that has no versions."""
@@ -145,10 +148,10 @@ class BackupStore:
             yield from self.list(prefix)
             return
         with boto_errors(f"list the versions of {prefix}"):
-            pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.store.bucket, Prefix=prefix)
-            for page in pages:
-                yield from map(_stored, page.get("Versions", ()))
-                yield from map(_stored, page.get("DeleteMarkers", ()))
+            for item in self._wire.list(self.store.bucket, prefix, versions=True):
+                current = item.latest and not item.marker
+                version = item.version or _UNVERSIONED
+                yield Stored(item.key, item.size, item.etag, item.modified, version, item.marker, current)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Make these objects disappear. Where the bucket keeps versions, those stay: see `erase`."""
@@ -207,6 +210,10 @@ class BackupStore:
         """An address from which one object can be read, by whoever has it."""
         place = {"Bucket": self.store.bucket, "Key": key}
         return self.s3.generate_presigned_url("get_object", Params=place, ExpiresIn=seconds)
+
+    @cached_property
+    def _wire(self) -> Wire:
+        return Wire(self.clouds[0])
 
     # -- the bucket --------------------------------------------------------------------------------------------
 
@@ -317,15 +324,3 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     rest = iter(items)
     while batch := list(islice(rest, BATCH)):
         yield batch
-
-
-def _stored(item: Any) -> Stored:
-    return Stored(
-        item["Key"],
-        item.get("Size", 0),
-        item.get("ETag", ""),
-        item["LastModified"].timestamp(),
-        item.get("VersionId", ""),
-        marker="ETag" not in item,
-        current="ETag" in item and item.get("IsLatest", True),
-    )
