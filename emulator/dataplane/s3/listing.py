@@ -219,7 +219,7 @@ def _objects(versions: Versions, query: Query, after: str) -> Page:
 
 def _after(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token).decode()
+        return base64.b64decode(token, b"-_", validate=True).decode()
     except ValueError:
         raise S3Error("InvalidArgument", "The continuation token provided is incorrect") from None
 
