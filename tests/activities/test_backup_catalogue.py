@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from activities.backup.store import BackupStore, manifest_key
 from blueprint.backup import layout
+from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import BackupRef, DrillInput, NoteInput, PinInput
 from blueprint.backup.manifest import DrillRecord, Failure, Pin
 from blueprint.errors import Damaged, Gone, PermissionDenied, Protected, Unavailable
@@ -193,6 +195,34 @@ def test_delete_looks_again(house: BackupHouse) -> None:
     assert "pin operator: audit" in refusal(old.id, pinned=True)
     house.damage(good)
     assert "has passed a drill" in refusal(old.id)
+
+
+def test_a_backup_that_is_pinned_and_deleted_at_once(house: BackupHouse) -> None:
+    """Whoever could pin it has it; the deletion sees the pin, or the pin sees the deletion."""
+    house.backup(0.5, passed=True)
+    old = [house.backup(1 + number) for number in range(25)]
+
+    def pinned(entry: Entry) -> bool:
+        try:
+            house.catalogues.pin(PinInput(site=house.site, asset=DATABASE, id=entry.id, pin=pin("run")))
+        except Gone:
+            return False
+        return True
+
+    def deleted(entry: Entry) -> bool:
+        try:
+            house.catalogues.delete(BackupRef(site=house.site, asset=DATABASE, id=entry.id))
+        except Protected:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = [(entry, pool.submit(pinned, entry), pool.submit(deleted, entry)) for entry in old]
+    left = {entry.id for entry in house.catalogue().entries}
+    parts = {key.split("/")[3] for key in house.stored("data/")}
+    for entry, pins, deletes in outcomes:
+        assert not (pins.result() and deletes.result())
+        assert (entry.id in left) is (entry.id in parts) is not deletes.result()
 
 
 def test_delete_under_a_lock(emulator: Control) -> None:

@@ -130,9 +130,9 @@ def test_earlier_versions_go_and_locked_ones_stay_away(emulator: Control) -> Non
 
 
 def test_earlier_versions_go(house: BackupHouse) -> None:
-    """Of a bucket with versions and without a lock, with the markers above them."""
-    house.store.s3.put_bucket_versioning(Bucket=STORE, VersioningConfiguration={"Status": "Enabled"})
+    """Of a bucket with versions and without a lock, with the markers above them and what was there before versions."""
     entry = house.backup(3, passed=True)
+    house.store.s3.put_bucket_versioning(Bucket=STORE, VersioningConfiguration={"Status": "Enabled"})
     house.drill(entry, False)
     house.store.delete([layout.drill(house.store.store, DATABASE, entry.id, entry.ended + 60)])
 
