@@ -20,13 +20,6 @@ def begin(house: VaultHouse, **wishes: Any) -> Run[BackupOutput]:
     return house.begin(Backup.run, BackupInput(site=house.vault.site, origin=BY, **wishes))
 
 
-def patience_of(house: VaultHouse, run: Run[Any]) -> list[float]:
-    """Seconds of the run's timers."""
-    events = house.home.run(run.handle.fetch_history()).events
-    timers = [event.timer_started_event_attributes for event in events]
-    return [timer.start_to_fire_timeout.ToTimedelta().total_seconds() for timer in timers if timer.timer_id]
-
-
 def test_everything_is_backed_up(vaults: Vaults) -> None:
     """After the store was opened, every asset under one id, and last a report."""
     house = vaults(site_of(managed=True))
@@ -118,7 +111,7 @@ def test_nobody_answers(vaults: Vaults, reason: str, hours: float) -> None:
 
     assert code == "backup_failed"
     assert [failure.asset for failure in output.failures] == ["db/orders"]
-    assert patience_of(house, run) == [hours * 3600]
+    assert house.timers(run) == [hours * 3600]
 
 
 def test_a_database_that_is_not_there_is_not_waited_for_before_a_restore(vaults: Vaults) -> None:
@@ -128,7 +121,7 @@ def test_a_database_that_is_not_there_is_not_waited_for_before_a_restore(vaults:
     run = begin(house, reason="before restore", only=("db/orders",))
     code, _, output = house.ends(run, BackupOutput)
     assert (code, output.failures[0].code) == ("backup_failed", "gone")
-    assert not patience_of(house, run)
+    assert not house.timers(run)
 
 
 def test_a_store_that_cannot_be_opened(vaults: Vaults) -> None:

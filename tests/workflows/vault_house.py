@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -119,6 +120,23 @@ class VaultHouse:
                 return error.cause.type or "", error.cause.message, told
             return (*self.home.failure(run), None)
         raise AssertionError("the run did not fail")
+
+    def timers(self, run: Run[Any]) -> list[float]:
+        """Seconds of the timers that a run has started."""
+        timers = [event.timer_started_event_attributes for event in self.home.run(run.handle.fetch_history()).events]
+        return [timer.start_to_fire_timeout.ToTimedelta().total_seconds() for timer in timers if timer.timer_id]
+
+    def until_timers(self, run: Run[Any], times: int) -> None:
+        """Wait until a run has started so many timers."""
+        deadline = time.monotonic() + 20
+        while len(self.timers(run)) < times:
+            assert time.monotonic() < deadline, times
+            time.sleep(0.05)
+
+    def gate(self, start: str) -> threading.Event:
+        """Calls that begin so take until this is set."""
+        self.vault.gates[start] = threading.Event()
+        return self.vault.gates[start]
 
     def until_called(self, start: str, times: int = 1) -> None:
         """Wait until a call was made so many times."""
