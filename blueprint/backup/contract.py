@@ -250,7 +250,7 @@ class BucketRestoreInput(Model):
     remove_newer: bool = False
     """Whether objects that were not there at the point are deleted."""
     into: str = ""
-    """Another bucket that gets them; the bucket itself if empty."""
+    """Another bucket that gets them, or the store's own for a drill; the bucket itself if empty."""
     into_prefix: str = ""
     """Put before every key: a drill's scratch place."""
     sample: int = 0
@@ -278,8 +278,10 @@ class ScratchObjectsInput(Model):
 
     site: BackupSite
     bucket: str
+    """The one that was backed up."""
     id: str
     into_prefix: str
+    """Where they are in the bucket of the backups, see `layout.scratch`."""
     sample: int = 0
 
 

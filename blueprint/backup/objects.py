@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from blueprint.backup import layout
 from blueprint.backup.catalogue import Entry
+from blueprint.backup.site import Store
 from blueprint.errors import Damaged, RestoreRefused
-
-SCRATCH = ".drill/"
-"""Start of the keys that drills make in a bucket. Nothing there is backed up, or brought back over."""
 
 AT_ONCE = 64 << 20
 """Bytes of the largest object that one request carries; larger ones go in parts."""
@@ -213,15 +212,16 @@ def etag_of_parts(etags: Iterable[str]) -> str:
     return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(found)}"
 
 
-def require_scratch(prefix: str) -> None:
-    """See that a prefix can only be that of a drill.
+def require_scratch(store: Store, prefix: str) -> None:
+    """See that a prefix of the store's bucket can only be that of a drill.
 
     Raises:
-        RestoreRefused: live objects could have keys like that.
+        RestoreRefused: a backup could be there.
     """
-    if not prefix.startswith(SCRATCH) or len(prefix) == len(SCRATCH):
+    start = layout.scratch(store)
+    if not prefix.startswith(start) or len(prefix) == len(start):
         raise RestoreRefused(
-            f"is not a scratch prefix, such as {SCRATCH}20261126T143005Z-3f2a/: nothing is done there", subject=prefix
+            f"is not a scratch prefix, such as {start}20261126T143005Z-3f2a/: nothing is done there", subject=prefix
         )
 
 

@@ -37,7 +37,7 @@ from tests.activities.conftest import NO_TEMPORAL, TARGET, Control
 
 R = TypeVar("R")
 LIVE, STORE = "lssm-prod-files", "lssm-prod-backup"
-DRILL = ".drill/20261126T143005Z-3f2a/"
+DRILL = "lssm-prod/scratch/20261126T143005Z-3f2a/"
 
 
 class Bucket:
@@ -336,29 +336,33 @@ def test_a_prefix_is_restored_and_the_rest_stays(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("versioning", [False, True])
-def test_a_drill_restores_a_sample_checks_it_and_leaves_nothing(bucket: Bucket, versioning: bool) -> None:
-    """What it makes is in no backup, and is never restored over; what is wrong with it is found."""
+def test_a_drill_restores_a_sample_checks_it_and_leaves_nothing(either: Bucket, versioning: bool) -> None:
+    """The bucket itself is not touched; what is wrong with what was restored is found."""
+    bucket = either
     if versioning:
-        bucket.s3.put_bucket_versioning(Bucket=LIVE, VersioningConfiguration={"Status": "Enabled"})
+        bucket.store.s3.put_bucket_versioning(Bucket=STORE, VersioningConfiguration={"Status": "Enabled"})
     for number in range(50):
         bucket.put(f"{number:03}", os.urandom(20))
     entry = bucket.back_up()
     scratch = ScratchObjectsInput(site=bucket.site, bucket=LIVE, id=entry.id, into_prefix=DRILL, sample=10)
 
-    assert bucket.restore(entry, into_prefix=DRILL, sample=10).restored == 10
+    s3 = bucket.store.s3
+    assert bucket.restore(entry, into=STORE, into_prefix=DRILL, sample=10).restored == 10
     assert run(bucket.objects.verify, scratch).findings == ()
-    during = bucket.back_up()
-    assert bucket.restore(during, remove_newer=True).newer == 0
-    keys = [key for key in bucket.contents() if key.startswith(DRILL)]
-    bucket.put(keys[3], os.urandom(20))
-    bucket.s3.delete_object(Bucket=LIVE, Key=keys[4])
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=STORE, Prefix=DRILL)["Contents"]]
+    s3.put_object(Bucket=STORE, Key=keys[3], Body=os.urandom(20))
+    s3.delete_object(Bucket=STORE, Key=keys[4])
     assert len(run(bucket.objects.verify, scratch).findings) == 2
     run(bucket.objects.remove, scratch)
     assert len(bucket.contents()) == 50
-    assert all(not item["Key"].startswith(DRILL) for item in bucket.s3.list_object_versions(Bucket=LIVE)["Versions"])
+    left = s3.list_object_versions(Bucket=STORE, Prefix=DRILL)
+    assert not left.get("Versions")
+    assert not left.get("DeleteMarkers")
 
 
-@pytest.mark.parametrize("prefix", ["", "a/", ".drill/", ".drillx/1"])
+@pytest.mark.parametrize(
+    "prefix", ["", "a/", "lssm-prod/scratch/", "lssm-prod/data/db/equitya/", "lssm-prod/scratchx/1"]
+)
 def test_what_could_be_live_is_not_removed(bucket: Bucket, prefix: str) -> None:
     """A drill's prefix is recognisable."""
     bucket.put("a/1")

@@ -16,7 +16,7 @@ from activities.backup.store import BackupStore
 from blueprint.backup import layout
 from blueprint.backup.contract import AssetInput
 from blueprint.backup.manifest import BucketContents, Manifest
-from blueprint.backup.objects import SCRATCH, ObjectVersion, digest, is_young, recorded
+from blueprint.backup.objects import ObjectVersion, digest, is_young, recorded
 from blueprint.errors import Busy, Damaged, Gone
 
 _AHEAD = 4096
@@ -136,7 +136,7 @@ class BucketBackup:
         coming = pool.submit(next, pages, None)
         while (page := coming.result()) is not None:
             coming = pool.submit(next, pages, None)
-            yield from (self._named(found, point) for found in page if not found.key.startswith(SCRATCH))
+            yield from (self._named(found, point) for found in page)
 
     def _named(self, found: ObjectVersion, point: float) -> ObjectVersion:
         salt = self._input.id if is_young(found, point) else ""

@@ -35,23 +35,24 @@ _BATCH = 1000
 """Objects that one request deletes: S3's limit."""
 
 
-def verify_objects(store: BackupStore, source: Wire, target: Wire, input: ScratchObjectsInput) -> VerifyOutput:
-    """Hold what was restored under a scratch prefix against the backup.
+def verify_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -> VerifyOutput:
+    """Hold what was restored under a scratch prefix of the store against the backup.
 
     Args:
-        source: the way to the store.
-        target: the way to the bucket.
+        store: where both are.
+        wire: the way to it.
+        input: what is asked for.
 
     Raises:
         RestoreRefused: the prefix is not a drill's.
         Damaged: the list of objects is not what was written.
     """
-    require_scratch(input.into_prefix)
+    require_scratch(store.store, input.into_prefix)
     manifest = store.manifest(f"bucket/{input.bucket}", input.id)
     restore = BucketRestoreInput(site=input.site, bucket=input.bucket, id=input.id, sample=input.sample)
     wanted = (found._replace(key=input.into_prefix + found.key) for found in objects_of(store, manifest, restore))
     findings, good, size = list[str](), list[ObjectVersion](), 0
-    for expected, live in side_by_side(wanted, target.list(input.bucket, input.into_prefix)):
+    for expected, live in side_by_side(wanted, wire.list(store.store.bucket, input.into_prefix)):
         if expected is None:
             continue
         name = expected.key.removeprefix(input.into_prefix)
@@ -66,7 +67,7 @@ def verify_objects(store: BackupStore, source: Wire, target: Wire, input: Scratc
             size += expected.size
     read = list(islice(sampled((one for one in good if one.size <= _LARGEST_READ), len(good), _READ), _READ))
     for expected in read:
-        findings += _read(store, source, target, input, expected)
+        findings += _read(store, wire, input, expected)
     if len(findings) > _TOLD:
         findings = [*findings[:_TOLD], f"and {len(findings) - _TOLD} more"]
     checked = (
@@ -76,33 +77,38 @@ def verify_objects(store: BackupStore, source: Wire, target: Wire, input: Scratc
     return VerifyOutput(findings=tuple(findings), checked=checked)
 
 
-def remove_objects(target: Wire, input: ScratchObjectsInput) -> DeleteOutput:
-    """Remove all versions of everything under a scratch prefix.
+def remove_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -> DeleteOutput:
+    """Remove all versions of everything under a scratch prefix of the store.
+
+    Args:
+        store: where they are.
+        wire: the way to it.
+        input: what is asked for.
 
     Raises:
         RestoreRefused: the prefix is not a drill's.
     """
-    require_scratch(input.into_prefix)
-    found = target.list(input.bucket, input.into_prefix, versions=target.is_versioned(input.bucket))
+    require_scratch(store.store, input.into_prefix)
+    bucket = store.store.bucket
+    found = wire.list(bucket, input.into_prefix, versions=wire.is_versioned(bucket))
     objects = size = locked = 0
     while batch := list(islice(found, _BATCH)):
-        kept = target.delete(input.bucket, batch)
+        kept = wire.delete(bucket, batch)
         objects += len(batch) - len(kept)
         size += sum(one.size for one in batch if one.key not in kept)
         locked += len(kept)
-    for upload in uploads_in(target, input.bucket, input.into_prefix):
-        abort(target, input.bucket, upload)
+    for upload in uploads_in(wire, bucket, input.into_prefix):
+        abort(wire, bucket, upload)
     return DeleteOutput(objects=objects, bytes=size, locked=locked)
 
 
-def _read(
-    store: BackupStore, source: Wire, target: Wire, input: ScratchObjectsInput, expected: ObjectVersion
-) -> list[str]:
+def _read(store: BackupStore, wire: Wire, input: ScratchObjectsInput, expected: ObjectVersion) -> list[str]:
     """What is wrong with one object, which is read and compared with its copy in the store."""
     name = expected.key.removeprefix(input.into_prefix)
-    restored = Place(target, input.bucket, expected.key)
+    bucket = store.store.bucket
+    restored = Place(wire, bucket, expected.key)
     try:
-        belongs = look_at(Place(source, store.store.bucket, layout.blob(store.store, input.bucket, expected.blob)))[1]
+        belongs = look_at(Place(wire, bucket, layout.blob(store.store, input.bucket, expected.blob)))[1]
         findings = [] if look_at(restored)[1] == belongs else [f"{name} has other metadata or tags"]
         etag = _etag_of_bytes(restored, expected.size)
     except OtherObject:

@@ -66,7 +66,8 @@ class Objects:
         store = BackupStore(self._clouds, input.site)
         since = activity.info().scheduled_time.timestamp()
         with self._wires(store, f"restore bucket {input.bucket}") as (own, its):
-            return BucketRestore(store, its, own, input, since).run()
+            target = its if input.into == store.store.bucket else own
+            return BucketRestore(store, its, target, input, since).run()
 
     @activity.defn(name=contract.VERIFY_OBJECTS.name, no_thread_cancel_exception=True)
     def verify(self, input: ScratchObjectsInput) -> VerifyOutput:
@@ -76,8 +77,8 @@ class Objects:
             RestoreRefused: the prefix is not a drill's.
         """
         store = BackupStore(self._clouds, input.site)
-        with self._wires(store, f"verify {input.bucket}/{input.into_prefix}") as (own, its):
-            return verify_objects(store, its, own, input)
+        with self._wires(store, f"verify {input.into_prefix}") as (_, its):
+            return verify_objects(store, its, input)
 
     @activity.defn(name=contract.REMOVE_OBJECTS.name, no_thread_cancel_exception=True)
     def remove(self, input: ScratchObjectsInput) -> DeleteOutput:
@@ -87,8 +88,8 @@ class Objects:
             RestoreRefused: the prefix is not a drill's.
         """
         store = BackupStore(self._clouds, input.site)
-        with self._wires(store, f"remove {input.bucket}/{input.into_prefix}") as (own, _):
-            return remove_objects(own, input)
+        with self._wires(store, f"remove {input.into_prefix}") as (_, its):
+            return remove_objects(store, its, input)
 
     @contextmanager
     def _wires(self, store: BackupStore, call: str) -> Iterator[tuple[Wire, Wire]]:

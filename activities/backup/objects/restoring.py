@@ -15,7 +15,7 @@ from activities.backup.store import BackupStore
 from blueprint.backup import layout
 from blueprint.backup.contract import BucketRestoreInput, BucketRestoreOutput
 from blueprint.backup.manifest import Manifest
-from blueprint.backup.objects import AT_ONCE, SCRATCH, ObjectVersion, at_point, difference, sampled, side_by_side
+from blueprint.backup.objects import AT_ONCE, ObjectVersion, at_point, difference, sampled, side_by_side
 from blueprint.errors import Damaged, RestoreRefused
 
 _AHEAD = 4096
@@ -155,9 +155,7 @@ class BucketRestore:
         return (found._replace(key=start + found.key) for found in objects)
 
     def _live(self) -> Iterator[ObjectVersion]:
-        start = self._input.into_prefix + self._input.prefix
-        live = self._target.list(self._bucket, start)
-        return live if start.startswith(SCRATCH) else (found for found in live if not found.key.startswith(SCRATCH))
+        return self._target.list(self._bucket, self._input.into_prefix + self._input.prefix)
 
     def _newer(self, live: ObjectVersion) -> ObjectVersion | None:
         if self._input.sample:
