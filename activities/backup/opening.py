@@ -11,6 +11,7 @@ from activities.boto_errors import boto_errors
 from activities.cloud import Cloud
 from activities.registry import Clouds
 from activities.release.on_node import OnNode
+from activities.secret_store import remember
 from activities.ssh.nodes import Nodes, is_to_end, side_by_side
 from blueprint.backup import layout
 from blueprint.backup.contract import OpenOutput
@@ -59,7 +60,7 @@ def identity_of(cloud: Cloud, key: SecretPlace) -> pyrage.x25519.Identity:
     value = cloud.secrets.reveal({"$secret": key.path, "name": key.name})
     line = next((line.strip() for line in value.splitlines() if line.startswith(IDENTITY)), "")
     try:
-        return pyrage.x25519.Identity.from_str(line)
+        return pyrage.x25519.Identity.from_str(remember(line))
     except pyrage.IdentityError:
         raise SecretMissing(
             "is no age identity", subject=subject, remedy="bring its right version back in Secret Manager, then retry"

@@ -6,9 +6,11 @@ from typing import Any
 
 import pyrage
 import pytest
+from botocore.exceptions import ClientError
 from scaleway.secret.v1beta1 import SecretV1Beta1API
 
 from activities.backup.opening import MOST_SKEW, released, require_same_time
+from activities.boto_errors import boto_errors
 from blueprint.backup.contract import OpenOutput, SiteInput
 from blueprint.errors import Gone, PermissionDenied, Refused, SecretMissing
 from tests.activities.backup_site import DAY, PLACE, BackupHouse
@@ -121,3 +123,10 @@ def test_a_clock_that_is_wrong(skew: float, way: str) -> None:
     with pytest.raises(Refused, match=f"301 s {way} that of Object Storage"):
         require_same_time(1e9, 1e9 + skew)
     require_same_time(1e9, 1e9 + skew * 0.99)
+
+
+def test_a_clock_that_object_storage_refuses() -> None:
+    """No retry mends it, and it is no question of rights."""
+    skewed: Any = {"Error": {"Code": "RequestTimeTooSkewed"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    with pytest.raises(Refused, match="set the clock"), boto_errors("list buckets"):
+        raise ClientError(skewed, "ListBuckets")
