@@ -5,6 +5,7 @@ It is a unit of its own on the node. A worker that dies leaves it running, and t
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import dataclasses
 import hashlib
@@ -24,7 +25,7 @@ from activities.boundary import carry
 from activities.ssh.nodes import is_to_end
 from activities.ssh.script import load
 from blueprint.backup.contract import TransferProgress
-from blueprint.errors import CommandFailed, EngineError, NotReady, SshUnreachable, Unavailable
+from blueprint.errors import CommandFailed, EngineError, Gone, NotReady, SshUnreachable, Unavailable
 from transfer.files import Code, Job, State
 
 BASE = "/run/scaleway-infra"
@@ -33,11 +34,8 @@ PROPERTIES = ("Nice=10", "CPUWeight=30", "IOWeight=30", "MemoryMax=1G", "OOMScor
 """The application's processes come first, and are the last to be killed."""
 FIRST_GLANCE, GLANCE = 0.1, 1.0
 """Seconds between two looks: small databases are done within a few, and a large one needs no more than one a second."""
-DRIVERLESS = 60.0
-"""Seconds without a sign of life after which a transfer ends by itself."""
-GIVEN_UP = DRIVERLESS + 15.0
-"""Seconds after which a node that cannot be reached is given up for another one: what ran there has ended by then."""
-STARTS_FAILED = (74, 75)
+AGAIN = 1.0
+"""Seconds before another try at a node that was lost."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ class Transfer:
     """What to do; called just before a start, and it makes ready whatever that needs."""
     presign: Callable[[str, str, str], str]
     """An address, from a method, the name of a part and the transfer's token."""
+    given_up: float
+    """Seconds after which a node that was lost is given up for another one."""
 
 
 @dataclass(frozen=True)
@@ -90,36 +90,38 @@ class Carrier:
         earlier = _carried_node()
         names = [name for name in self._reach.names if name != earlier]
         if earlier in self._reach.names:
+            carry(TransferProgress(what=transfer.what, node=earlier).model_dump())
             try:
-                return self._see_through(transfer, earlier)
-            except SshUnreachable:
+                return self._see_through(transfer, earlier, self._look_long(transfer, earlier))
+            except (SshUnreachable, Gone):
                 if not names:
                     raise
-        return self._reach.on_any(lambda name: self._see_through(transfer, name), names)
+        return self._reach.on_any(lambda name: self._see_through(transfer, name, self._look(transfer, name)), names)
 
     def clear(self, transfer: Transfer, node: str) -> None:
         """End it, and remove what it has on the node."""
         self._script(node, "stop", transfer)
 
-    def _see_through(self, transfer: Transfer, node: str) -> Ended:
-        told = self._look(transfer, node)
-        if told is None or told.state is State.FAILED or told.died:
-            self._start(transfer, node)
-            told = self._look(transfer, node)
+    def _see_through(self, transfer: Transfer, node: str, told: _Told | None) -> Ended:
         try:
+            if told is None or told.state is State.FAILED or told.died:
+                # Lost on the way, it may have started all the same.
+                with contextlib.suppress(SshUnreachable):
+                    self._start(transfer, node)
+                told = self._look_long(transfer, node)
             return self._follow(transfer, node, told)
         except NotReady:
             # Whoever asked for it has changed his mind; a worker that only stops has a successor.
             if _is_cancelled():
-                contextvars.Context().run(self.clear, transfer, node)
+                with contextlib.suppress(EngineError):
+                    contextvars.Context().run(self.clear, transfer, node)
             raise
 
     def _follow(self, transfer: Transfer, node: str, told: _Told | None) -> Ended:
         pause = FIRST_GLANCE
-        lost_since: float | None = None
         while True:
             if told is None:
-                raise Unavailable(f"{transfer.what} is gone from the node: it was restarted", subject=node)
+                raise Unavailable(f"{transfer.what} is not there: the node was restarted, or lost", subject=node)
             carry(told.progress(transfer.what, node).model_dump())
             if told.state is State.DONE and told.result is not None:
                 return Ended(told.token, told.result, node)
@@ -131,12 +133,7 @@ class Carrier:
             time.sleep(pause)
             pause = min(2 * pause, GLANCE)
             urls = {name: transfer.presign(told.method, name, told.token) for name in told.wants}
-            try:
-                told, lost_since = self._look(transfer, node, urls), None
-            except SshUnreachable:
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > GIVEN_UP:
-                    raise
+            told = self._look_long(transfer, node, urls)
 
     def _failure(self, transfer: Transfer, told: _Told) -> EngineError:
         if told.state is State.FAILED:
@@ -177,6 +174,17 @@ class Carrier:
             name: json.loads(told[name]) for name in ("wants", "progress", "result") if name in told
         }
         return _Told(told["token"], told["state"], files)
+
+    def _look_long(self, transfer: Transfer, node: str, urls: dict[str, str] | None = None) -> _Told | None:
+        """A look at a node that may be lost for a while: what runs there goes on, and is worth waiting for."""
+        until = time.monotonic() + transfer.given_up
+        while True:
+            try:
+                return self._look(transfer, node, urls)
+            except SshUnreachable:
+                if time.monotonic() > until or is_to_end():
+                    raise
+                time.sleep(AGAIN)
 
     def _script(self, node: str, name: str, transfer: Transfer, data: bytes = b"", **more: Any) -> tuple[str, ...]:
         script = load(PACKAGE, name, base=BASE, name=transfer.name, run=transfer.run, **more)

@@ -22,6 +22,9 @@ from blueprint.backup.site import DatabaseAsset
 from blueprint.errors import BackupFailed, Damaged, Gone
 from transfer.files import DumpJob, Job
 
+GIVEN_UP = 30.0
+"""Seconds without its node after which a dump is begun on another one. The first may go on: nothing that it writes is
+taken for a part of the second."""
 TABLES = """
 SELECT to_json(count(*)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -83,7 +86,7 @@ class Databases:
                 layout.part(store.store, asset.asset, input.id, attempted(archive, token), int(index))
             )
 
-        return Transfer(f"dump.{asset.name}", input.id, "dump", f"dump {asset.name}", job, presign)
+        return Transfer(f"dump.{asset.name}", input.id, "dump", f"dump {asset.name}", job, presign, GIVEN_UP)
 
     def _require_sound(self, contents: DatabaseContents, store: BackupStore, input: AssetInput, tables: int) -> None:
         prefix = layout.data(store.store, input.asset, input.id)

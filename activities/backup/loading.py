@@ -26,7 +26,10 @@ from blueprint.errors import RestoreRefused, SecretMissing
 from blueprint.resource import secret
 from transfer.files import Archive, Job, LoadJob, Part
 
-DATABASES = "SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datistemplate"
+PATIENCE = 120.0
+"""Seconds without a sign of the worker after which a load ends by itself."""
+GIVEN_UP = PATIENCE + 15.0
+"""Seconds without its node after which a load is begun on another one: only one at a time may fill the database."""
 OWNER = """
 SELECT to_json(coalesce((
     SELECT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -72,6 +75,7 @@ class Loading:
             what=f"load {input.into}",
             job=lambda: made.job(self._identity(input.site, manifest)),
             presign=lambda _, name, token: store.presign_get(part_key(store, input, contents, name)),
+            given_up=GIVEN_UP,
         )
         ended = carrier.carry_out(transfer)
         made.finish()
@@ -113,6 +117,7 @@ class _Made:
             privileges=chosen.privileges,
             role=chosen.role,
             jobs=self._input.site.lanes,
+            patience=PATIENCE,
         )
 
     def finish(self) -> None:

@@ -9,6 +9,9 @@ umask 077
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 folder=$base/$name.$run
 
+install -d -m 0700 "$base"
+exec 9>"$base/.$name.lock"
+flock -s -w 60 9 || exit 75
 if [ ! -e "$folder/token" ]; then exit; fi
 touch "$folder/driver"
 urls=$(cat)

@@ -12,7 +12,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=
 folder=$base/$name.$run
 program=$base/$digest.pyz
 install -d -m 0700 "$base"
-exec 9>"$base/lock"
+exec 9>"$base/.$name.lock"
 flock -w 60 9 || exit 75
 
 # Of earlier runs, and of an earlier attempt: nobody waits for them any more, and two at once would be in each other's way.
