@@ -1,6 +1,6 @@
 """Record the histories that `test_replay.py` replays.
 
-    python -m tests.workflows.record
+    python -m tests.workflows.record [changes] [releases] [backups]
 
 Needed when workflow code changes what it asks Temporal for, and then only once no run of the code before is under way
 anywhere: a worker with the new code could not go on with it.
@@ -21,6 +21,7 @@ from starters.releases import freeze, unfreeze
 from starters.temporal_server import TemporalServer
 from tests.workflows.fleet import Fleet, fleet_house
 from tests.workflows.house import House, house, request
+from tests.workflows.record_backups import record_backups
 from workflows.identity import freeze_id
 from workflows.messages import AbortInput, ChangeOutput, SkipInput
 
@@ -152,21 +153,28 @@ def without_traces(value: Any) -> Any:
     return [without_traces(child) for child in value] if isinstance(value, list) else value
 
 
+def write(home: House, runs: dict[str, Run[Any]]) -> None:
+    """Write the histories of these runs into the folder beside this file."""
+    for name, run in runs.items():
+        history = json.loads(home.run(run.handle.fetch_history()).to_json())
+        (HISTORIES / f"{name}.json").write_text(json.dumps(without_traces(history), indent=1) + "\n")
+        sys.stdout.write(f"{name}: {len(history['events'])} events\n")
+
+
 def main() -> None:
-    """Replace the histories in the folder beside this file."""
+    """Replace the histories: all, or those of the parts that are named as arguments."""
     os.environ.update(GITHUB_ACTIONS="true", GITHUB_ACTOR="recorder", GITHUB_RUN_ID="1")
     HISTORIES.mkdir(exist_ok=True)
-    for old in HISTORIES.glob("*.json"):
-        old.unlink()
     with (
         TemporalServer(None, 0, None) as temporal,
         house(temporal.address, identity="recorder") as home,
         home.working(),
     ):
-        for name, run in (record(home) | record_releases(home)).items():
-            history = json.loads(home.run(run.handle.fetch_history()).to_json())
-            (HISTORIES / f"{name}.json").write_text(json.dumps(without_traces(history), indent=1) + "\n")
-            sys.stdout.write(f"{name}: {len(history['events'])} events\n")
+        for name in sys.argv[1:] or PARTS:
+            write(home, PARTS[name](home))
+
+
+PARTS = {"changes": record, "releases": record_releases, "backups": record_backups}
 
 
 if __name__ == "__main__":
