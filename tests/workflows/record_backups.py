@@ -90,6 +90,7 @@ def _drills(house: VaultHouse) -> dict[str, Run[Any]]:
 
 def _restores(house: VaultHouse) -> dict[str, Run[Any]]:
     home, vault = house.home, house.vault
+    vault.keep("db/orders", 0, True)
     request = RestoreDatabaseInput(site=vault.site, database="orders", origin=BY)
     runs = {"restore_beside": house.begin(RestoreDatabase.run, request)}
     house.result(runs["restore_beside"])
