@@ -1,0 +1,36 @@
+"""PostgreSQL's clients of Debian 13, for comparison: from version 16 on, pg_dump compresses with zstd by itself.
+
+They live in a root file system of their own, made once and kept in the cache, and are run by chroot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SUITE = "trixie"
+PACKAGE = "postgresql-client-17"
+
+
+def root() -> Path | None:
+    """Their root file system, made if it is not there yet; None if it cannot be made here."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaleway-infra"
+    place = cache / f"{SUITE}-{PACKAGE}"
+    if place.is_dir():
+        return place
+    if os.geteuid() or not shutil.which("debootstrap"):
+        return None
+    cache.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"making-{SUITE}-", dir=cache))
+    try:
+        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGE}", SUITE, str(scratch / "root")]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            return None
+        subprocess.run(["chroot", str(scratch / "root"), "apt-get", "clean"], check=True)
+        (scratch / "root").rename(place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return place
