@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from blueprint.errors import EngineError
 from workflows.plugin import EnginePlugin
-from workflows.telemetry import tracing
+from workflows.telemetry import runtime, tracing
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -38,7 +38,7 @@ async def connect() -> Client:
     options: dict[str, Any] = {"target_host": DEFAULT_ADDRESS}
     try:
         options.update(_settings())
-        return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing())
+        return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing(), runtime=runtime())
     except (OSError, ValueError) as error:
         raise TemporalRefused(
             f"the settings of Temporal ({options['target_host']}) do not fit: {error}",
