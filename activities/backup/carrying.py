@@ -139,7 +139,8 @@ class Carrier:
         if told.state is State.FAILED:
             code = Code(told.files["progress"]["code"] or Code.UNFORESEEN)
             message = told.files["progress"]["message"]
-            return failure_of(code, message, transfer.what, self._reach.server.version)
+            version = self._reach.server.version
+            return failure_of(code, message, transfer.what, version, loading=transfer.verb == "load")
         return Unavailable(
             "ended without a word: it was killed, perhaps for want of memory on the node", subject=transfer.what
         )

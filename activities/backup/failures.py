@@ -38,7 +38,7 @@ _CLASSES: dict[Code, tuple[type[EngineError], str]] = {
 }
 
 
-def failure_of(code: Code, message: str, subject: str, version: str) -> EngineError:
+def failure_of(code: Code, message: str, subject: str, version: str, *, loading: bool) -> EngineError:
     """What a code stands for: whether a retry helps, and what to do otherwise.
 
     Args:
@@ -46,7 +46,11 @@ def failure_of(code: Code, message: str, subject: str, version: str) -> EngineEr
         message: what happened, in the program's words.
         subject: what failed.
         version: the server's major version.
+        loading: whether it was reading a backup.
     """
+    if code is Code.PIPE_BROKEN and loading and "signal" not in message:
+        # Every part was what it was when it was sent; a program that was killed says nothing of the data.
+        code = Code.PART_DAMAGED
     if code is Code.CLIENT_TOO_OLD:
         package = f"postgresql-client-{version}" if version else "a newer postgresql-client"
         remedy = f"on the nodes: install {package} from apt.postgresql.org"

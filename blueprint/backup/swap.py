@@ -70,7 +70,7 @@ def carried_over(live: DatabaseFacts, restored: DatabaseFacts) -> list[str]:
     """Statements that give the restored database what `pg_dump` does not carry: who may connect, and its settings."""
     target = sql.name(restored.name)
     return [
-        *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)}" for grantee in _grantees(restored)),
+        *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)} CASCADE" for grantee in _grantees(restored)),
         *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != live.owner),
         *(f"ALTER DATABASE {target} SET {_setting(each)}" for each in live.settings),
     ]
@@ -83,7 +83,7 @@ def window(live: DatabaseFacts, restored: str, kept: str) -> str:
     """
     here, coming, going = sql.name(live.name), sql.name(restored), sql.name(kept)
     both = sql.texts((live.name, restored))
-    revoked = "".join(f"REVOKE ALL ON DATABASE {going} FROM {_whom(grantee)};\n" for grantee in _grantees(live))
+    revoked = "".join(f"REVOKE ALL ON DATABASE {going} FROM {_whom(grantee)} CASCADE;\n" for grantee in _grantees(live))
     return f"""\
 SET lock_timeout = '{LOCK_SECONDS}s';
 SET statement_timeout = '{3 * LOCK_SECONDS}s';

@@ -51,15 +51,17 @@ class DatabaseSite(Behind):
     """`lssm-prod` with a node, a database that its user has filled, and a bucket for backups.
 
     Attributes:
+        api: the local Scaleway.
         site: what is backed up.
         store: where to.
     """
 
     def __init__(self, api: Any, folder: Path) -> None:
         super().__init__(api, folder)
+        self.api = api
         server = self.server(NODE)["id"]
         self.call("POST", f"{INSTANCE}/servers/{server}/action", {"action": "poweron"})
-        self.instance = self._instance()
+        self.instance = self.made_instance("db-lssm-prod", ADMIN, self.network)
         key = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
         self.recipient = next(line for line in key.splitlines() if "public key" in line).rpartition(" ")[2]
         for name, value in (
@@ -95,11 +97,10 @@ class DatabaseSite(Behind):
 
     # -- what is there -----------------------------------------------------------------------------------------
 
-    def secret(self, name: str, value: str) -> None:
-        """A secret of the environment, with a value."""
-        body = {"name": name, "path": "/lssm/prod", "project_id": self.cloud.project_id}
-        self.call("POST", SECRETS, body)
-        self.cloud.secrets.store("/lssm/prod", name, value)
+    def secret(self, name: str, value: str, path: str = "/lssm/prod") -> None:
+        """A secret, with a value."""
+        self.call("POST", SECRETS, {"name": name, "path": path, "project_id": self.cloud.project_id})
+        self.cloud.secrets.store(path, name, value)
 
     def reveal(self, name: str) -> str:
         """Its value."""
@@ -114,15 +115,15 @@ class DatabaseSite(Behind):
         """The site, with other assertions on its database."""
         return self.site.model_copy(update={"databases": (self.asset.model_copy(update=changes),)})
 
-    def command(self, database: str = LIVE, user: str = USER) -> tuple[list[str], dict[str, str]]:
+    def command(self, database: str = LIVE, user: str = USER, instance: Any = None) -> tuple[list[str], dict[str, str]]:
         """A psql, and its environment."""
-        [endpoint] = self.instance["endpoints"]
+        [endpoint] = (instance or self.instance)["endpoints"]
         env = {"PGHOST": endpoint["ip"], "PGPORT": str(endpoint["port"]), "PGUSER": user, "PGPASSWORD": PASSWORD}
         return ["psql", "--no-psqlrc", "-qAtX"], {"PATH": os.environ["PATH"], "PGDATABASE": database, **env}
 
-    def sql(self, text: str, database: str = LIVE, user: str = USER) -> str:
+    def sql(self, text: str, database: str = LIVE, user: str = USER, instance: Any = None) -> str:
         """What a user is answered; the error if there is one."""
-        command, env = self.command(database, user)
+        command, env = self.command(database, user, instance)
         done = subprocess.run([*command, "-c", text], env=env, capture_output=True, text=True, timeout=60, check=False)
         return (done.stdout or done.stderr).strip()
 
@@ -199,26 +200,26 @@ class DatabaseSite(Behind):
             return False
         return True
 
-    def _instance(self) -> Any:
+    def made_instance(self, name: str, admin: str, network: str) -> Any:
+        """An instance with the database and its user."""
         body = {
-            "name": "db-lssm-prod",
+            "name": name,
             "engine": "PostgreSQL-16",
             "node_type": "DB-DEV-S",
             "volume_type": "sbs_5k",
             "volume_size": 10_000_000_000,
-            "user_name": ADMIN,
+            "user_name": admin,
             "password": PASSWORD,
-            "init_endpoints": [{"private_network": {"private_network_id": self.network, "ipam_config": {}}}],
+            "init_endpoints": [{"private_network": {"private_network_id": network, "ipam_config": {}}}],
         }
-        made = self.call("POST", RDB, body)
-        path = f"{RDB}/{made['id']}"
+        path = f"{RDB}/{self.call('POST', RDB, body)['id']}"
         eventually(lambda: self.call("GET", path)["status"] == "ready", "ready")
-        self.instance = self.call("GET", path)
+        made = self.call("GET", path)
         self.call("POST", f"{path}/databases", {"name": LIVE})
         self.call("POST", f"{path}/users", {"name": USER, "password": PASSWORD, "is_admin": False})
         self.call("PUT", f"{path}/privileges", {"database_name": LIVE, "user_name": USER, "permission": "all"})
-        eventually(lambda: self.sql("SELECT 1") == "1", "the user gets in")
-        return self.instance
+        eventually(lambda: self.sql("SELECT 1", instance=made) == "1", "the user gets in")
+        return made
 
 
 @contextmanager

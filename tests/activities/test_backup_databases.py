@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.backup.on_node import MAINTENANCE
 from blueprint.backup.catalogue import Entry
-from blueprint.backup.contract import AssetInput, DropInput
+from blueprint.backup.contract import DropInput, LoadInput
 from blueprint.backup.site import Check, Newest
 from blueprint.errors import (
     Damaged,
@@ -96,12 +96,12 @@ class Held:
 class Attempt:
     """An attempt of an activity, on a thread of its own, that can be ended as Temporal ends it."""
 
-    def __init__(self, site: DatabaseSite, request: AssetInput) -> None:
+    def __init__(self, call: Callable[[Any], Any], request: Any) -> None:
         self._environment = ActivityEnvironment()
         self.heartbeats: list[Any] = []
         self._environment.on_heartbeat = lambda *details: self.heartbeats.append(details[0])
         self._threads = ThreadPoolExecutor(1)
-        self._running = self._threads.submit(self._environment.run, site.databases.database, request)
+        self._running = self._threads.submit(self._environment.run, call, request)
 
     def stop_worker(self) -> None:
         """As a worker that is told to end."""
@@ -121,7 +121,7 @@ class Attempt:
 def transfer_pid(site: DatabaseSite) -> str:
     """The process of the transfer that runs; empty if none does."""
     found = site.on_node(
-        "for unit in $(systemctl list-units --plain --no-legend 'scaleway-infra-dump*' | cut -d' ' -f1); "
+        "for unit in $(systemctl list-units --plain --no-legend 'scaleway-infra-*' | cut -d' ' -f1); "
         "do systemctl show -P MainPID $unit; done"
     )
     return "" if found == "0" else found
@@ -131,13 +131,13 @@ def test_a_worker_that_goes_leaves_the_dump_to_its_successor(site: DatabaseSite)
     """The unit goes on without it, and the next attempt follows the same one to its end."""
     request = site.asset_input()
     with Held(site) as lock:
-        attempt = Attempt(site, request)
+        attempt = Attempt(site.databases.database, request)
         pid = eventually(lambda: transfer_pid(site), "a transfer runs")
         attempt.stop_worker()
         assert isinstance(attempt.error(), NotReady)
         assert attempt.heartbeats[-1]["node"] == NODE
         assert transfer_pid(site) == pid
-        successor = Attempt(site, request)
+        successor = Attempt(site.databases.database, request)
         eventually(lambda: successor.heartbeats, "it follows")
         assert transfer_pid(site) == pid
         lock.release()
@@ -148,11 +148,43 @@ def test_a_worker_that_goes_leaves_the_dump_to_its_successor(site: DatabaseSite)
     assert site.units() == ""
 
 
+def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite) -> None:
+    """Which goes on where it is, and does not begin anew; a cancelled one ends."""
+    entry = site.backed_up()
+    request = LoadInput(site=site.site, asset=entry.asset, id=entry.id, into="drill_equitya_long", run="one")
+    site.emulator.faults({"operation": "GET /lssm-prod-backup/*/data-*", "kind": "slow", "seconds": 4, "count": 2})
+    try:
+        attempt = Attempt(site.loading.load, request)
+        pid = eventually(lambda: transfer_pid(site), "a transfer runs")
+        attempt.stop_worker()
+        assert isinstance(attempt.error(), NotReady)
+        assert transfer_pid(site) == pid
+        assert Attempt(site.loading.load, request).error() is None
+        assert site.verify(entry, "drill_equitya_long").findings == ()
+
+        cancelled = Attempt(site.loading.load, request)
+        eventually(lambda: transfer_pid(site), "a transfer runs")
+        cancelled.cancel()
+        assert isinstance(cancelled.error(), NotReady)
+        assert site.units() == ""
+    finally:
+        site.emulator.faults()
+        site.step(site.restoring.drop, DropInput(site=site.site))
+
+
+def test_another_node_takes_over(site: DatabaseSite) -> None:
+    """Where the preferred one does not exist any more, also when an earlier attempt had begun there."""
+    here = site.site.model_copy(update={"nodes": ("lssm-prod-core-09", NODE)})
+    request = site.asset_input(site=here)
+    assert site.step(site.databases.database, request, node="lssm-prod-core-09").size
+    assert site.verify(site.backed_up(site=here), LIVE, here).findings == ()
+
+
 def test_a_cancelled_dump_leaves_nothing(site: DatabaseSite) -> None:
     """Neither a unit nor a manifest."""
     request = site.asset_input()
     with Held(site):
-        attempt = Attempt(site, request)
+        attempt = Attempt(site.databases.database, request)
         eventually(lambda: transfer_pid(site), "a transfer runs")
         attempt.cancel()
         assert isinstance(attempt.error(), NotReady)
@@ -166,7 +198,7 @@ def test_a_dump_that_is_cut_off_is_begun_anew(site: DatabaseSite, how: str) -> N
     """Under other names: what the first one sent is no part of the second."""
     request = site.asset_input()
     with Held(site):
-        attempt = Attempt(site, request)
+        attempt = Attempt(site.databases.database, request)
         eventually(lambda: transfer_pid(site), "a transfer runs")
         if how == "unit killed":
             site.on_node(f"kill -KILL {transfer_pid(site)}")
@@ -184,9 +216,9 @@ def test_two_runs_of_one_database_take_turns(site: DatabaseSite) -> None:
     """A run that comes later ends the one before: two snapshots of one database help nobody."""
     first, second = site.asset_input(), site.asset_input()
     with Held(site) as lock:
-        earlier = Attempt(site, first)
+        earlier = Attempt(site.databases.database, first)
         pid = eventually(lambda: transfer_pid(site), "a transfer runs")
-        later = Attempt(site, second)
+        later = Attempt(site.databases.database, second)
         eventually(lambda: transfer_pid(site) not in (pid, ""), "another transfer runs")
         earlier.stop_worker()
         assert isinstance(earlier.error(), NotReady | Unavailable)

@@ -41,7 +41,7 @@ def test_who_may_connect_and_settings_go_along() -> None:
         name="res'tored", owner="admin", acl=(("admin", "CREATE"), ("", "CONNECT"), ("", "TEMPORARY"))
     )
     assert carried_over(live, restored) == [
-        'REVOKE ALL ON DATABASE "res\'tored" FROM PUBLIC',
+        'REVOKE ALL ON DATABASE "res\'tored" FROM PUBLIC CASCADE',
         'GRANT CONNECT ON DATABASE "res\'tored" TO "app"',
         'GRANT TEMPORARY ON DATABASE "res\'tored" TO "app"',
         'ALTER DATABASE "res\'tored" SET "search_path" TO "a b", public',
@@ -59,7 +59,7 @@ def test_both_names_change_in_one_transaction_that_opens_both() -> None:
         'ALTER DATABASE "restored" RENAME TO "live";',
         'ALTER DATABASE "live" ALLOW_CONNECTIONS true;',
         'ALTER DATABASE "kept" ALLOW_CONNECTIONS true;',
-        'REVOKE ALL ON DATABASE "kept" FROM "app";',
+        'REVOKE ALL ON DATABASE "kept" FROM "app" CASCADE;',
     ]
 
 
