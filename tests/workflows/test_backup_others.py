@@ -72,6 +72,21 @@ def test_a_bucket_that_cannot_be_restored(vaults: Vaults) -> None:
     assert not house.vault.pinned()
 
 
+def test_a_backup_that_went_meanwhile(vaults: Vaults) -> None:
+    """Between the look and the pin: the run fails at once, and restores nothing."""
+    house = vaults(site_of())
+    house.vault.keep("bucket/files", 1)
+    gate = house.gate("pin")
+    request = BucketRestoreInput(site=house.vault.site, bucket="files", id="")
+    run = house.begin(RestoreBucket.run, RestoreBucketInput(request=request, origin=BY))
+    house.until_called("pin")
+    house.vault.entries.clear()
+    gate.set()
+    code, message = house.home.failure(run)
+    assert (code, "there is no such backup" in message) == ("restore_failed", True)
+    assert not house.vault.named("objects")
+
+
 @pytest.mark.parametrize("step", ["catalogue", "pin", "objects"])
 def test_a_bucket_cancelled(vaults: Vaults, step: str) -> None:
     """The pin goes."""

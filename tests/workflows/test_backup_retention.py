@@ -87,6 +87,17 @@ def test_what_cannot_be_deleted_stays(vaults: Vaults) -> None:
     assert house.vault.calls[-1] == "sweep"
 
 
+def test_what_was_pinned_since_the_plan_stays(vaults: Vaults) -> None:
+    """The activity looks again. That is no failure, and nobody is asked."""
+    house = vaults(site_of())
+    _, wanted, other = three(house)
+    house.vault.wrong[f"delete db/orders {wanted}"] = "protected"
+    output: RetentionOutput = house.result(begin(house))
+    assert (output.deleted, output.troubles) == (1, ())
+    assert wanted in kept(house)
+    assert other not in kept(house)
+
+
 def test_nobody_answers(vaults: Vaults) -> None:
     """A store that refuses everything is waited for once, and not once for each backup."""
     house = vaults(site_of())

@@ -181,6 +181,7 @@ class Vault:
     @activity.defn(name=contract.OPEN.name)
     async def open(self, input: SiteInput) -> OpenOutput:
         """See `blueprint.backup.contract`, as for all of these."""
+        assert input.site.file, "the file tells what the application is"
         await self._do("open")
         return OpenOutput(recipients=("age1test",), commit="c" * 40)
 
@@ -242,6 +243,8 @@ class Vault:
     async def pin(self, input: PinInput) -> Entry:
         """Pin or unpin."""
         await self._do(f"{'unpin' if input.remove else 'pin'} {input.asset}")
+        if not any((entry.asset, entry.id) == (input.asset, input.id) for entry in self.entries):
+            raise ApplicationError("there is no such backup", type="gone", non_retryable=True)
         others = tuple(pin for pin in self._entry(input.asset, input.id).pins if pin.name != input.pin.name)
         return self._change(input.asset, input.id, pins=others if input.remove else (*others, input.pin))
 

@@ -100,7 +100,7 @@ class BackupRun(Course):
             opened = await self.carry_out(
                 "open the store",
                 contract.OPEN,
-                SiteInput(site=lean(self._site)),
+                SiteInput(site=self._site),
                 f"the bucket {self._site.store.bucket}, its keys and clocks",
                 choices=CHOICES,
             )

@@ -262,5 +262,5 @@ def _took(step: StepProgress) -> str:
 
 
 def lean(site: BackupSite) -> BackupSite:
-    """The site without the environment file: only what describes an environment needs it, and histories are kept."""
+    """The site without the environment file: most activities need only what follows from it, and histories are kept."""
     return site.model_copy(update={"file": {}})

@@ -13,6 +13,7 @@ from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import PinInput
 from blueprint.backup.manifest import Pin
 from blueprint.backup.site import BackupSite
+from blueprint.errors import Gone
 from workflows.backup.course import Course
 from workflows.parking import Decision
 
@@ -41,7 +42,15 @@ async def pinned(
     now = workflow.time()
     pin = Pin(name=workflow.info().run_id, reason=reason, by=by, at=now, until=now + PINNED.total_seconds())
     request = PinInput(site=site, asset=entry.asset, id=entry.id, pin=pin)
-    await course.carry_out(f"pin {entry.asset}", contract.PIN, request, f"retention leaves {entry.id}", choices=choices)
+    # One that is gone by now does not come back: nobody is asked about that.
+    await course.carry_out(
+        f"pin {entry.asset}",
+        contract.PIN,
+        request,
+        f"retention leaves {entry.id}",
+        choices=choices,
+        final=(Gone.code,),
+    )
     try:
         yield
     finally:

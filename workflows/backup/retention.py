@@ -9,7 +9,7 @@ from temporalio import workflow
 from blueprint.backup import contract
 from blueprint.backup.contract import BackupRef, CatalogueInput, SiteInput, SweepOutput
 from blueprint.backup.retention import RetentionPlan, Verdict, plan_retention
-from blueprint.errors import LeftOver
+from blueprint.errors import LeftOver, Protected
 from workflows.backup.course import Course, GivenUp, lean
 from workflows.backup.messages import RetentionInput, RetentionOutput
 from workflows.calls import BUILDING
@@ -81,10 +81,18 @@ class RetentionRun(Course):
         request = BackupRef(site=self._site, asset=item.asset, id=item.id)
         try:
             freed = await self.carry_out(
-                _step(item), contract.DELETE, request, "; ".join(item.reasons), choices=CHOICES, attempt=BUILDING
+                _step(item),
+                contract.DELETE,
+                request,
+                "; ".join(item.reasons),
+                choices=CHOICES,
+                attempt=BUILDING,
+                final=(Protected.code,),
             )
         except GivenUp as error:
-            self._troubles.append(f"{item.asset} {item.id} is still there: {error.trouble}")
+            # Somebody may have pinned it since the plan was made: then it is right that it stays.
+            if error.code != Protected.code:
+                self._troubles.append(f"{item.asset} {item.id} is still there: {error.trouble}")
             return
         self._note_output(
             deleted=self._output.deleted + 1,
