@@ -12,6 +12,7 @@ from scaleway.rdb.v1 import Database, Permission, Privilege, RdbV1API, User
 from activities.cloud import pages
 from activities.lifecycle import Lifecycle, Parent, Scope
 from activities.secret_store import delivered_of
+from blueprint.backup import scratch
 from blueprint.errors import Busy, Refused, StillInUse
 from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Difference
@@ -29,8 +30,17 @@ def _items(fetch: Callable[..., Any], key: str, parent: Parent) -> list[Any]:
         return []
 
 
+def _is_aside(database: str) -> bool:
+    """Whether a database is the server's own, or one that drills and restores make."""
+    return database == SYSTEM_DATABASE or database.startswith(scratch.RESERVED)
+
+
 class DatabaseLifecycle(Lifecycle):
-    """Databases, told apart by name under their instance. Those made with SQL are not ours."""
+    """Databases, told apart by name under their instance.
+
+    One that was made with SQL is ours if the file declares it: a restore in place ends with such a one. Those that
+    drills and restores make beside are left to whoever made them.
+    """
 
     kind = "database"
 
@@ -38,7 +48,11 @@ class DatabaseLifecycle(Lifecycle):
         """See `Lifecycle`."""
         fetch = partial(self.cloud.api(RdbV1API).list_databases, skip_size_retrieval=True)
         found = _items(fetch, "databases", parent)
-        return [self._observed(parent, database) for database in found if database.name != SYSTEM_DATABASE]
+        return [
+            self._observed(parent, database, scope)
+            for database in found
+            if not _is_aside(database.name)
+        ]
 
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""
@@ -50,15 +64,16 @@ class DatabaseLifecycle(Lifecycle):
         """See `Lifecycle`."""
         self.cloud.api(RdbV1API).delete_database(instance_id=item.parent_id, name=_own(item.name))
 
-    def _observed(self, parent: Parent, database: Database) -> Observed:
+    def _observed(self, parent: Parent, database: Database, scope: Scope) -> Observed:
         object_id = _database_id(parent.id, database.name)
+        name = f"{parent.name}/{database.name}"
         return Observed(
             kind=self.kind,
-            name=f"{parent.name}/{database.name}",
+            name=name,
             id=object_id,
             parent_id=parent.id,
             outputs={"id": object_id},
-            ownership="ours" if database.managed else "foreign",
+            ownership="ours" if database.managed or name in scope.names else "foreign",
             uses=(parent.id,),
         )
 
@@ -163,7 +178,7 @@ class PrivilegeLifecycle(_OfUsers):
             self._observed(parent, privilege)
             for privilege in _items(self.cloud.api(RdbV1API).list_privileges, "privileges", parent)
             if str(privilege.permission) != "none"
-            and privilege.database_name != SYSTEM_DATABASE
+            and not _is_aside(privilege.database_name)
             and not self.is_system(privilege.user_name)
         ]
         if all(item.name in scope.names for item in found):

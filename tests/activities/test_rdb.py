@@ -313,6 +313,19 @@ def test_user_that_owns_something(cloud: Cloud, emulator: Control, instance: Obs
         users.delete(user)
 
 
+def test_databases_made_with_sql(cloud: Cloud, emulator: Control, instance: Observed) -> None:
+    """What a restore put in the place of a declared one is ours; what it kept beside is nobody's to plan for."""
+    snapshot = emulator.call("GET", "/_emulator/snapshot")
+    (document,) = snapshot["world"]["tables"]["rdb.instances"].values()
+    for name in ("shop", "stray", "before_shop_1", "restore_shop_1", "drill_shop_1"):
+        document["_databases"].append({"name": name, "managed": False, "owner": "_rdb_superadmin"})
+    emulator.call("PUT", "/_emulator/snapshot", snapshot)
+
+    found = DatabaseLifecycle(cloud).list(parent_of(instance), Scope(names=frozenset({f"{instance.name}/shop"})))
+
+    assert {item.name.partition("/")[2]: item.ownership for item in found} == {"shop": "ours", "stray": "foreign"}
+
+
 def test_users_made_by_hand_are_foreign(cloud: Cloud, emulator: Control, instance: Observed) -> None:
     """A user without a password in Secret Manager, and what it may do, is left alone."""
     place = parent_of(instance)
