@@ -167,9 +167,9 @@ class Demo:
                 await asyncio.sleep(_LOOK_EVERY)
 
     def _destroy(self) -> list[str]:
-        self._tell("Destroy. What is protected has to be named, and buckets have to be emptied by whoever owns them.")
+        self._tell("Destroy. What is protected has to be named. Objects and snapshots are not the engine's to delete.")
         if self._data:
-            self._data.empty_buckets()
+            self._data.forget()
         self._run("destroy", ENVIRONMENT, "--yes", "--allow-destroy", "*")
         left = self._left()
         self._console.print(f"Left in the local Scaleway: {', '.join(left) or 'nothing'}.")

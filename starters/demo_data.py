@@ -44,13 +44,13 @@ class DemoData:
 
     def fill(self) -> None:
         """Make what is worth keeping."""
-        self._sql(_FILL)
+        self.sql(_FILL)
         for number in range(OBJECTS):
             self.s3.put_object(Bucket=BUCKET, Key=_key(number), Body=f"report {number}\n".encode() * 50)
 
     def harm(self) -> None:
         """A table is dropped, objects are deleted and overwritten. One more comes: it is nobody's fault."""
-        self._sql("DROP TABLE orders")
+        self.sql("DROP TABLE orders")
         for number in range(HARMED):
             self.s3.delete_object(Bucket=BUCKET, Key=_key(number))
             self.s3.put_object(Bucket=BUCKET, Key=_key(number + HARMED), Body=b"scrambled")
@@ -58,8 +58,8 @@ class DemoData:
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has."""
-        tables = self._sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").split()
-        return {table: int(self._sql(f'SELECT count(*) FROM "{table}"')) for table in tables}
+        tables = self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").split()
+        return {table: int(self.sql(f'SELECT count(*) FROM "{table}"')) for table in tables}
 
     def objects(self) -> dict[str, str]:
         """The digest of each object."""
@@ -67,10 +67,13 @@ class DemoData:
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
         return {key: _digest(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) for key in keys}
 
-    def empty_buckets(self) -> None:
-        """Delete all versions of all objects, as a person would before buckets go."""
+    def forget(self) -> None:
+        """Delete every object in all its versions, and every snapshot: what outlives an environment by intent."""
         for bucket in self.s3.list_buckets()["Buckets"]:
             self._empty(bucket["Name"])
+        snapshots = "rdb/v1/regions/{region}/snapshots"
+        for snapshot in self._ask(snapshots)["snapshots"]:
+            self._ask(f"{snapshots}/{snapshot['id']}", "DELETE")
 
     def _empty(self, bucket: str) -> None:
         for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -91,11 +94,11 @@ class DemoData:
 
     # -- the database ------------------------------------------------------------------------------------------
 
-    def _sql(self, text: str) -> str:
+    def sql(self, text: str, database: str = DATABASE) -> str:
         """What psql prints, as the database's own user."""
         host, port = self._address()
         command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", str(port)]
-        command += ["-U", DATABASE, "-d", DATABASE, "-c", text]
+        command += ["-U", DATABASE, "-d", database, "-c", text]
         variables = os.environ | {"PGPASSWORD": self._password()}
         return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -114,10 +117,10 @@ class DemoData:
         )
         return base64.b64decode(answer["data"]).decode()
 
-    def _ask(self, path: str, **query: str) -> Any:
+    def _ask(self, path: str, method: str = "GET", **query: str) -> Any:
         url = f"{self._endpoints.api_url}/{path.format(region=self._settings['AWS_DEFAULT_REGION'])}"
         headers = {"X-Auth-Token": self._settings["SCW_SECRET_KEY"]}
-        answer = requests.get(url, params=query, headers=headers, timeout=_TIMEOUT)
+        answer = requests.request(method, url, params=query, headers=headers, timeout=_TIMEOUT)
         answer.raise_for_status()
         return answer.json()
 
