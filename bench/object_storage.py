@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import os
 import sys
@@ -12,13 +13,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
+import requests
 
 from bench.environments import ROOT
 from bench.report import Report
-from starters.child import Child, free_port, listens
+from starters.child import Child, free_port
 
 NAME = "object_storage"
 SUMMARY = "the local Object Storage: CPU of the server per small request and per gigabyte"
@@ -26,7 +29,7 @@ SUMMARY = "the local Object Storage: CPU of the server per small request and per
 SMALL, LARGE = 10_000, 32 << 20
 """Bytes of an object and of a part."""
 MOST_MS, MOST_SECONDS = 0.6, 1.5
-"""What a small request and a gigabyte may cost the server, in CPU time."""
+"""CPU time of the server: what a small request may cost, and a gigabyte besides its MD5, which the ETag asks for."""
 PAGE = 1000
 KEY = "SCWLOCAL000000000000"
 CLIENTS = 4
@@ -35,8 +38,8 @@ CLIENTS = 4
 class Client:
     """One connection that signs nothing: the emulator checks signatures of keys that it has issued only."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    def __init__(self, url: str) -> None:
+        self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=120)
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
         """The body of a good answer."""
@@ -72,17 +75,30 @@ def _measure(keys: int, parts: int) -> Report:
         emulator = Child("the local Scaleway", command, Path(folder) / "emulator.log", cwd=ROOT)
         emulator.start()
         try:
-            while not (listens(port) and listens(port + 1)):
+            while "s3" not in (found := _endpoints(port)):
                 time.sleep(0.05)
-            _ask(report, psutil.Process(emulator.pid), port + 1, keys, parts)
+            _ask(report, psutil.Process(emulator.pid), found["s3"], keys, parts)
         finally:
             emulator.stop()
     return report
 
 
-def _ask(report: Report, process: psutil.Process, port: int, keys: int, parts: int) -> None:
-    clients = [Client(port) for _ in range(CLIENTS)]
+def _endpoints(port: int) -> dict[str, Any]:
+    """Where what is; the data planes come last, and not always next to the API."""
+    try:
+        found: dict[str, Any] = requests.get(f"http://127.0.0.1:{port}/_emulator/endpoints", timeout=5).json()
+    except requests.ConnectionError:
+        return {}
+    return found
+
+
+def _ask(report: Report, process: psutil.Process, url: str, keys: int, parts: int) -> None:
+    clients = [Client(url) for _ in range(CLIENTS)]
     small, large = os.urandom(SMALL), os.urandom(LARGE)
+    began = time.process_time()
+    hashlib.md5(large)
+    digest = (time.process_time() - began) * 1e9 / LARGE
+    report.rows.append(("(MD5 alone)", "", 1000 / digest, "", digest))
 
     def timed(name: str, count: int, size: int, call: Callable[[Client, int], object], used: int = CLIENTS) -> None:
         before, began = _cpu(process), time.perf_counter()
@@ -94,8 +110,9 @@ def _ask(report: Report, process: psutil.Process, port: int, keys: int, parts: i
             report.rows.append((name, count / wall, moved * 1000 / wall, each, cpu / moved))
         else:
             report.rows.append((name, count / wall, "", each, ""))
-        if size == LARGE and name.startswith("PUT"):
-            report.require(cpu / moved <= MOST_SECONDS, f"{name}: {cpu / moved:.2f} s of CPU per GB")
+        if size == LARGE:
+            most = MOST_SECONDS + (digest if name.startswith("PUT") else 0.0)
+            report.require(cpu / moved <= most, f"{name}: {cpu / moved:.2f} s of CPU per GB")
         elif size == SMALL:
             report.require(each <= MOST_MS, f"{name}: {each:.2f} ms of CPU")
 

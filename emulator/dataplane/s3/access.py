@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -123,10 +124,9 @@ def check_moment(signature: Signature, expires: str, now: float) -> None:
     Raises:
         S3Error: RequestTimeTooSkewed; AccessDenied for a presigned URL.
     """
-    try:
-        made = datetime.strptime(signature.moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header") from None
+    made = _seconds(signature.moment)
+    if made is None:
+        raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
     if not signature.presigned:
         if abs(now - made) > MOST_SKEW_S:
             text = "The difference between the request time and the current time is too large."
@@ -140,6 +140,14 @@ def check_moment(signature: Signature, expires: str, now: float) -> None:
     if now > made + int(expires):
         ended = _iso(made + int(expires))
         raise S3Error("AccessDenied", "Request has expired", Expires=ended, ServerTime=_iso(now))
+
+
+@lru_cache(maxsize=64)
+def _seconds(moment: str) -> float | None:
+    try:
+        return datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _iso(moment: float) -> str:

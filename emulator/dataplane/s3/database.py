@@ -97,7 +97,7 @@ class Database:
         self._db = sqlite3.connect(self._folder / "index.db", isolation_level=None)
         # What a kill of this process may not lose is safe in the kernel's page cache; a crash of the machine is not
         # what anybody tests with a local object store.
-        for pragma in ("page_size=8192", "journal_mode=WAL", "synchronous=OFF", "cache_size=-32768"):
+        for pragma in ("journal_mode=WAL", "synchronous=OFF", "cache_size=-32768"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
         self.execute = self._db.execute

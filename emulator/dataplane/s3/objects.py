@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -110,7 +110,7 @@ class Objects:
         """Put a version of the object that is called, locked as it is asked or as the bucket's default says."""
         now = self._world.now()
         if not facts.lock_mode and not facts.legal_hold:
-            facts = replace(facts, **asdict(locks.lock_of(call.message.headers, call.settings, now)))
+            facts = replace(facts, **vars(locks.lock_of(call.message.headers, call.settings, now)))
         return self.versions.write(call.name, call.message.key, content, facts, now, versioned=call.settings.versioned)
 
     def _copy(self, call: Call) -> Answer:

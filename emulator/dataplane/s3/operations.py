@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from emulator.dataplane.moto_backend import REGION
@@ -115,6 +116,7 @@ def _place(message: Message) -> tuple[str, str, str]:
     return unquote(name), key, region
 
 
+@lru_cache(maxsize=1024)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host.strip("[]"))

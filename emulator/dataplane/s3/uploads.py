@@ -8,7 +8,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -101,7 +101,7 @@ class Uploads:
         # A default retention counts from the completion on.
         lock = locks.lock_of(headers, replace(call.settings, mode=""), self._world.now())
         row = {"id": upload_id, "bucket": call.name, "key": call.message.key, "begun": self._world.now()}
-        self._store.insert("uploads", {**row, **asdict(facts), **asdict(lock)})
+        self._store.insert("uploads", {**row, **vars(facts), **vars(lock)})
         shown = {name: headers[name] for name in (f"{_CHECKSUM}algorithm", f"{_CHECKSUM}type") if name in headers}
         named = element("Bucket", call.name) + element("Key", call.message.key)
         return document("InitiateMultipartUploadResult", named + element("UploadId", upload_id), shown)

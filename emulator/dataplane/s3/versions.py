@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from time import gmtime, strftime
@@ -143,7 +143,7 @@ class Versions:
             "size": content.size,
             "etag": content.etag,
             "pieces": packed(content.pieces),
-            **asdict(facts),
+            **vars(facts),
         }
         self._store.insert("versions", row)
         number = self._store.execute("SELECT last_insert_rowid()").fetchone()[0]
