@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,15 +10,21 @@ import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 
+from activities.backup.registry import backup_activities
 from activities.planning import Planning
+from activities.registry import Clouds
 from activities.steps import Steps
+from activities.temporal_client import TemporalBridge
 from blueprint import contract
+from blueprint.backup import contract as backup
 from blueprint.contract import ActivityType, InventoryOutput, StepInput, StepOutput, Target
 from blueprint.plan import Change
 from blueprint.resource import Observed
 from starters.temporal_server import TemporalServer
-from tests.workflows.house import House
+from tests.workflows.house import House, settings_for
+from tests.workflows.vault import Vault, site_of
 from workflows import identity, messages
+from workflows.backup import messages as backup_messages
 from workflows.messages import ChangeInput, ChangeOutput, Progress, StepProgress
 from workflows.plugin import DATA_CONVERTER
 from workflows.registry import WORKFLOWS
@@ -44,6 +51,22 @@ def test_every_activity_has_a_function() -> None:
     for kind in ACTIVITIES:
         assert functions[kind.name].arg_types == [kind.takes]
         assert functions[kind.name].ret_type is kind.gives
+
+
+def test_every_backup_activity_has_a_function(home: House) -> None:
+    """The same for backups, and for what stands in for them in tests."""
+    kinds = [value for value in vars(backup).values() if isinstance(value, ActivityType)]
+    clouds = Clouds(settings_for(home.api), TemporalBridge(home.client, asyncio.new_event_loop()))
+    for functions in (backup_activities(clouds), Vault(site_of()).activities):
+        found: dict[str, Any] = {
+            definition.name: definition
+            for function in functions
+            if (definition := getattr(function, "__temporal_activity_definition", None))
+        }
+        assert set(found) == {kind.name for kind in kinds}
+        for kind in kinds:
+            assert found[kind.name].arg_types == [kind.takes]
+            assert found[kind.name].ret_type is kind.gives
 
 
 def test_workflows_take_one_model_and_give_one() -> None:
@@ -73,7 +96,7 @@ def test_updates_and_queries_have_descriptions() -> None:
     assert set(steered.queries) == {"progress"}
 
 
-@pytest.mark.parametrize("model", [*models(contract), *models(messages)])
+@pytest.mark.parametrize("model", [*models(contract), *models(messages), *models(backup), *models(backup_messages)])
 def test_no_secret_type_crosses(model: type[BaseModel]) -> None:
     """Such a value would arrive as stars: a reference to its place crosses instead."""
     for name, field in model.model_fields.items():
@@ -117,3 +140,4 @@ def test_ids() -> None:
     """All that changes an environment shares one id, which is the lock; what only reads never does."""
     assert identity.turn_id("a-b") == "environment/a-b"
     assert len({identity.look_id("plan", "a-b", unique) for unique in "xy"} | {identity.turn_id("a-b")}) == 3
+    assert len({turn("a-b") for turn in (identity.turn_id, identity.backup_turn, identity.drill_turn)}) == 3
