@@ -76,10 +76,9 @@ class Alone:
         return seconds
 
 
-def alone(folder: Path) -> Alone:
-    """The newest clients that there are: from 16 on, they compress with zstd."""
-    root = newer_client.root()
-    if root:
+def alone(folder: Path, *, newest: bool) -> Alone:
+    """The newest clients, which compress with zstd, or those of this system."""
+    if newest and (root := newer_client.root()):
         return Alone(("chroot", str(root)), root, "--compress=zstd")
     return Alone((), folder, "--compress=1")
 
@@ -124,7 +123,9 @@ def compare(
     report.require(median <= limit, f"it takes {median:.2f} of what PostgreSQL's own program takes")
 
 
-async def measure(*, full: bool, size: int = 0, pairs: int = PAIRS, limit: float = RATIO) -> Report:
+async def measure(
+    *, full: bool, size: int = 0, pairs: int = PAIRS, limit: float = RATIO, newest: bool = True
+) -> Report:
     """Compare dumps of one database.
 
     Args:
@@ -132,16 +133,17 @@ async def measure(*, full: bool, size: int = 0, pairs: int = PAIRS, limit: float
         size: bytes, in place of these.
         pairs: of runs.
         limit: of the ratio.
+        newest: against the newest clients, which are fetched if they are not there.
     """
-    return await asyncio.to_thread(_measure, size or (LARGE if full else SMALL), pairs, limit)
+    return await asyncio.to_thread(_measure, size or (LARGE if full else SMALL), pairs, limit, newest)
 
 
-def _measure(size: int, pairs: int, limit: float) -> Report:
+def _measure(size: int, pairs: int, limit: float, newest: bool) -> Report:
     if trouble := missing():
         return Report(notes=[f"not measured: {trouble}"])
     public, _ = identity()
     with sampled(size) as (folder, server, store, there):
-        other = alone(folder)
+        other = alone(folder, newest=newest)
         report = Report(("", f"{other.label}, s", "transfer dump, s", "ratio"))
         report.notes.append(f"a database of {there / 1e6:.0f} MB; {os.cpu_count()} cores run all of it, the store too")
         memory = []

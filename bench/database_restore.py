@@ -15,7 +15,9 @@ NAME = "database_restore"
 SUMMARY = "a restore from the local S3 takes at most 1.15 of pg_restore -j2 alone, in under 200 MB of memory"
 
 
-async def measure(*, full: bool, size: int = 0, pairs: int = PAIRS, limit: float = RATIO) -> Report:
+async def measure(
+    *, full: bool, size: int = 0, pairs: int = PAIRS, limit: float = RATIO, newest: bool = True
+) -> Report:
     """Compare restores of one database.
 
     Args:
@@ -23,16 +25,17 @@ async def measure(*, full: bool, size: int = 0, pairs: int = PAIRS, limit: float
         size: bytes, in place of these.
         pairs: of runs.
         limit: of the ratio.
+        newest: against the newest clients, which are fetched if they are not there.
     """
-    return await asyncio.to_thread(_measure, size or (LARGE if full else SMALL), pairs, limit)
+    return await asyncio.to_thread(_measure, size or (LARGE if full else SMALL), pairs, limit, newest)
 
 
-def _measure(size: int, pairs: int, limit: float) -> Report:
+def _measure(size: int, pairs: int, limit: float, newest: bool) -> Report:
     if trouble := missing():
         return Report(notes=[f"not measured: {trouble}"])
     public, secret = identity()
     with sampled(size) as (folder, server, store, there), contextlib.ExitStack() as stack:
-        other = alone(folder)
+        other = alone(folder, newest=newest)
         report = Report(("", f"pg_restore -j2 of {other.compression}, s", "transfer load, s", "ratio"))
         report.notes.append(f"a database of {there / 1e6:.0f} MB; statistics are taken only by the load")
         stack.callback(shutil.rmtree, other.root / "dumped", ignore_errors=True)

@@ -14,9 +14,9 @@ TABLES = {
     "events": "id bigint, account_id bigint, at timestamptz, kind text, address inet, body text",
     "documents": "id uuid, owner_id bigint, title text, body text, tags text[], changed timestamptz",
 }
-_ROWS = {"accounts": 5_000, "orders": 30_000, "events": 120_000, "documents": 8_000}
+_ROWS = {"accounts": 5_000, "orders": 10_000, "events": 40_000, "documents": 3_000}
 """Of the first lot. It is then multiplied: what repeats is further apart than the compressors look back."""
-_LOT = 48_000_000
+_LOT = 17_000_000
 """Bytes of one lot, indexes included."""
 _MORE = """
 CREATE TEMPORARY TABLE some_accounts AS SELECT * FROM accounts;
@@ -25,8 +25,8 @@ CREATE TEMPORARY TABLE some_events AS SELECT * FROM events;
 CREATE TEMPORARY TABLE some_documents AS SELECT * FROM documents;
 DO $$BEGIN FOR n IN 1..{more} LOOP
     INSERT INTO accounts SELECT id + 5000 * n, n || email, name, created, settings FROM some_accounts;
-    INSERT INTO orders SELECT id + 30000 * n, account_id + 5000 * n, at, state, total, lines FROM some_orders;
-    INSERT INTO events SELECT id + 120000 * n, account_id + 5000 * n, at, kind, address, body FROM some_events;
+    INSERT INTO orders SELECT id + 10000 * n, account_id + 5000 * n, at, state, total, lines FROM some_orders;
+    INSERT INTO events SELECT id + 40000 * n, account_id + 5000 * n, at, kind, address, body FROM some_events;
     INSERT INTO documents SELECT md5(n || id::text)::uuid, owner_id, title, body, tags, changed FROM some_documents;
 END LOOP; END$$;
 """
