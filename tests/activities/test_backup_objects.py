@@ -371,6 +371,9 @@ def test_what_could_be_live_is_not_removed(bucket: Bucket, prefix: str) -> None:
     for call in (bucket.objects.remove, bucket.objects.verify):
         with pytest.raises(RestoreRefused):
             run(call, scratch)
+    entry = bucket.back_up()
+    with pytest.raises(RestoreRefused):
+        bucket.restore(entry, into=STORE, into_prefix=prefix)
     assert bucket.contents() == {"a/1": b"content"}
 
 

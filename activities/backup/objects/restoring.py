@@ -15,7 +15,15 @@ from activities.backup.store import BackupStore
 from blueprint.backup import layout
 from blueprint.backup.contract import BucketRestoreInput, BucketRestoreOutput
 from blueprint.backup.manifest import Manifest
-from blueprint.backup.objects import AT_ONCE, ObjectVersion, at_point, difference, sampled, side_by_side
+from blueprint.backup.objects import (
+    AT_ONCE,
+    ObjectVersion,
+    at_point,
+    difference,
+    require_scratch,
+    sampled,
+    side_by_side,
+)
 from blueprint.errors import Damaged, RestoreRefused
 
 _AHEAD = 4096
@@ -77,6 +85,7 @@ class BucketRestore:
         self._store, self._source, self._target = store, source, target
         self._input, self._since = input, since
         self._bucket = input.into or input.bucket
+        self._in_store = self._bucket == store.store.bucket
         self._told = _Told()
 
     def run(self) -> BucketRestoreOutput:
@@ -84,9 +93,11 @@ class BucketRestore:
 
         Raises:
             Damaged: a copy, the list or the manifest is missing or not what was written.
-            RestoreRefused: the backup does not know that moment.
+            RestoreRefused: the backup does not know that moment, or other backups could be written over.
             Gone: there is no such backup or bucket.
         """
+        if self._in_store:
+            require_scratch(self._store.store, self._input.into_prefix)
         manifest = self._store.manifest(f"bucket/{self._input.bucket}", self._input.id)
         told, removed = self._told, list[ObjectVersion]()
         progress = Progress(manifest.size)
@@ -185,7 +196,7 @@ class BucketRestore:
         return "restored"
 
     def _copy(self, blob: Place, target: Place, wanted: ObjectVersion) -> None:
-        inside, etag = self._store.same_place, wanted.blob_etag
+        inside, etag = self._in_store or self._store.same_place, wanted.blob_etag
         if wanted.size <= AT_ONCE:
             copy(blob, etag, wanted.size, target, inside=inside)
             return
