@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,14 @@ PATIENCE = 20.0
 def files(folder: Path) -> int:
     """How many contents are files."""
     return sum(1 for _ in (folder / "state.objects" / "contents").iterdir())
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Look until it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def write(client: S3Client) -> None:
@@ -82,17 +92,15 @@ def test_a_kill(tmp_path: Path) -> None:
 
     def start() -> tuple[subprocess.Popen[bytes], S3Client, str]:
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                found = requests.get(f"http://127.0.0.1:{port}/_emulator/endpoints", timeout=5).json()
-                break
-            except (requests.ConnectionError, KeyError):
-                assert time.monotonic() < deadline
-                assert child.poll() is None
-                time.sleep(0.05)
-        while "s3" not in found:
-            found = requests.get(f"http://127.0.0.1:{port}/_emulator/endpoints", timeout=5).json()
+        found: dict[str, Any] = {}
+
+        def ready() -> bool:
+            assert child.poll() is None
+            with contextlib.suppress(requests.ConnectionError):
+                found.update(requests.get(f"http://127.0.0.1:{port}/_emulator/endpoints", timeout=5).json())
+            return "s3" in found
+
+        wait_for(ready)
         client = boto3.client(
             "s3",
             endpoint_url=found["s3"],
@@ -121,10 +129,7 @@ def test_a_kill(tmp_path: Path) -> None:
         thread = threading.Thread(target=upload)
         thread.start()
         assert halfway.wait(PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while files(tmp_path) == complete:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: files(tmp_path) > complete)
         child.kill()
         child.wait()
         killed.set()
@@ -159,6 +164,24 @@ def test_space_is_given_back(tmp_path: Path) -> None:
         assert files(tmp_path) == 0
 
 
+def test_a_client_that_goes_leaves_nothing(tmp_path: Path) -> None:
+    """The file of a body that ends before its time is gone, and no object is there."""
+    with running(state=tmp_path / "state") as api:
+        client = s3(api)
+        client.create_bucket(Bucket="ours")
+        address = api.emulator.planes["s3"].url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+        connection.putrequest("PUT", "/ours/half")
+        for name, value in signed(Content_Length=str(2 * SIZES[-1])).items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.send(body_of(SIZES[-1]))
+        wait_for(lambda: files(tmp_path) == 1)
+        connection.close()
+        wait_for(lambda: files(tmp_path) == 0)
+        assert refusal(client.head_object, Bucket="ours", Key="half") == (404, "404")
+
+
 def test_an_answer_outlives_its_object(tmp_path: Path) -> None:
     """Who has begun to read an object reads it to its end."""
     with running(state=tmp_path / "state") as api:
@@ -169,10 +192,7 @@ def test_an_answer_outlives_its_object(tmp_path: Path) -> None:
         read = stream.read(1000)
         client.delete_object(Bucket="ours", Key="k")
         assert read + stream.read() == body
-        deadline = time.monotonic() + PATIENCE
-        while files(tmp_path):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: files(tmp_path) == 0)
 
 
 def test_without_a_state_file_nothing_is_left() -> None:

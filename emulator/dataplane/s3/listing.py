@@ -74,6 +74,11 @@ class Query:
             return text
         return quote(text, safe="/")
 
+    def key(self, text: str) -> str:
+        """The element with a key."""
+        # Most keys need neither an encoding nor an escape, and a page has a thousand.
+        return f"<Key>{text}</Key>" if _PLAIN.fullmatch(text) else element("Key", self.name(text))
+
     def head(self) -> str:
         """What stands in front of every list."""
         return (
@@ -226,7 +231,7 @@ def _after(token: str) -> str:
 
 def _object(version: Version, query: Query, *, owned: bool) -> str:
     return (
-        f"<Contents>{element('Key', query.name(version.key))}<LastModified>{written(version.modified)}</LastModified>"
+        f"<Contents>{query.key(version.key)}<LastModified>{written(version.modified)}</LastModified>"
         f"<ETag>&quot;{version.etag}&quot;</ETag><Size>{version.size}</Size>"
         f"{query.holder() if owned else ''}<StorageClass>{version.storage_class}</StorageClass></Contents>"
     )
@@ -237,7 +242,7 @@ def _version(version: Version, query: Query) -> str:
     content = "" if version.marker else f"<ETag>&quot;{version.etag}&quot;</ETag><Size>{version.size}</Size>"
     content += "" if version.marker else f"<StorageClass>{version.storage_class}</StorageClass>"
     return (
-        f"<{kind}>{element('Key', query.name(version.key))}<VersionId>{version.id}</VersionId>"
+        f"<{kind}>{query.key(version.key)}<VersionId>{version.id}</VersionId>"
         f"{element('IsLatest', bool(version.latest))}<LastModified>{written(version.modified)}</LastModified>"
         f"{content}{query.holder()}</{kind}>"
     )

@@ -182,6 +182,8 @@ class Objects:
         headers = self._described(version, message)
         if not holds_for_reading(message.headers, version):
             return Answer(304, b"", headers)
+        if "partNumber" in message.arguments:
+            raise not_implemented()
         if message.method == "GET" and version.storage_class == "GLACIER" and "x-amz-restore" not in version.headers:
             raise S3Error("InvalidObjectState", "The operation is not valid for the object's storage class")
         wanted = range_of(message.headers.get("Range"), version.size)

@@ -164,6 +164,21 @@ async def receive(request: web.BaseRequest, store: Database) -> Received:
     chunks = AwsChunks() if _framed(request.headers) else None
     hashes = _hashes(request.headers)
     found = Received(store.reserve())
+    try:
+        await _read(request, store, found, chunks, hashes)
+    except BaseException:
+        store.discard(found.content)
+        raise
+    if chunks:
+        found.trailers = chunks.trailers
+        found.broken = found.broken or not chunks.ended
+    found.digests = {name: digest.digest() for name, digest in hashes.items()}
+    return found
+
+
+async def _read(
+    request: web.BaseRequest, store: Database, found: Received, chunks: AwsChunks | None, hashes: dict[str, Digest]
+) -> None:
     if request.content_length is not None and request.content_length <= AT_ONCE:
         body = await request.content.read()
         try:
@@ -180,11 +195,6 @@ async def receive(request: web.BaseRequest, store: Database) -> Received:
                 file.write(data)
     else:
         await _stream(request, store, found, chunks, hashes)
-    if chunks:
-        found.trailers = chunks.trailers
-        found.broken = found.broken or not chunks.ended
-    found.digests = {name: digest.digest() for name, digest in hashes.items()}
-    return found
 
 
 async def _stream(
@@ -218,9 +228,6 @@ async def _stream(
         found.size += waiting
     except ValueError:
         found.broken = True
-    except BaseException:
-        store.discard(found.content)
-        raise
     finally:
         await asyncio.wait([taken])
         file.close()

@@ -20,6 +20,8 @@ STORAGE_CLASSES = ("STANDARD", "ONEZONE_IA", "GLACIER")
 """From dear to cheap; a life cycle goes only this way (Scaleway API 7.1)."""
 POLICY_VERSION = "2023-04-17"
 LARGEST_POLICY = 20_480
+_CUSTOMERS_KEY = "x-amz-server-side-encryption-customer-algorithm"
+"""Scaleway has it, and it is not emulated: to take the key and not to encrypt would be a lie."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 STATUS = {
@@ -94,7 +96,7 @@ def check(target: Target, message: Message) -> None:
     Raises:
         S3Error: with the code that the API gives.
     """
-    if not target.implemented:
+    if not target.implemented or _CUSTOMERS_KEY in message.headers:
         raise not_implemented()
     storage_class = message.headers.get("x-amz-storage-class", "STANDARD")
     if storage_class not in STORAGE_CLASSES:
