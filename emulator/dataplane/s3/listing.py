@@ -15,6 +15,8 @@ from emulator.dataplane.s3.xml import document, element, optional
 
 MOST = 1000
 """Entries on a page."""
+FOLDING = 32
+"""Keys that are read at a time where there is a delimiter, as most of them may be behind one prefix."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 Batch = Callable[[str, str, int, str, int], list[Version]]
@@ -125,6 +127,8 @@ def page_of(batch: Batch, query: Query, first: str, number: int) -> Page:
     first, number = (first, number) if first >= query.prefix else (query.prefix, _ANY)
     while most > 0:
         wanted = most + 1 - len(page.versions) - len(page.prefixes)
+        if query.delimiter:
+            wanted = min(wanted, FOLDING)
         found = batch(query.bucket, first, number, end, wanted)
         for version in found:
             folded = query.folded(version.key)
