@@ -4,5 +4,6 @@ What the documents of the world say is what runs. Each follower compares the two
 then, and makes what runs match; nothing else starts or ends a process. So a restart, a killed process and a change of
 configuration are one and the same case.
 
-Only an object whose private address is in 127.0.0.0/8 becomes real: the network of the environment file decides.
+Only an object whose addresses are in 127.0.0.0/8 becomes real: the network of the environment file decides. A database
+instance made from a snapshot has a public one only, which is on loopback as well.
 """
