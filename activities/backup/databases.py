@@ -8,6 +8,7 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
+from scaleway.rdb.v1 import Permission, RdbV1API
 from temporalio import activity
 
 from activities.backup.carrying import Carrier, Ended, Transfer
@@ -19,7 +20,7 @@ from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import AssetInput
 from blueprint.backup.manifest import DatabaseContents, Manifest, Part, TableFacts
 from blueprint.backup.site import DatabaseAsset
-from blueprint.errors import BackupFailed, Damaged, Gone
+from blueprint.errors import BackupFailed, Damaged, Gone, PermissionDenied, Refused
 from transfer.files import DumpJob, Job
 
 GIVEN_UP = 30.0
@@ -29,6 +30,15 @@ TABLES = """
 SELECT to_json(count(*)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"""
+
+
+CLOSED = """
+SELECT to_json(coalesce(string_agg(c.oid::regclass::text, ', '), ''))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))"""
+OPENED_WITHIN, PAUSE = 10.0, 1.0
+"""Seconds until what the API grants has to be granted, and between two looks."""
 
 
 class Databases:
@@ -58,6 +68,7 @@ class Databases:
         except Gone:
             pass
         reach = Reach.of(self._clouds, site, asset)
+        self._require_readable(reach, asset)
         carrier, transfer = Carrier(reach), self._transfer(input, asset, reach, store)
         ended = carrier.carry_out(transfer)
         contents = contents_of(ended)
@@ -65,6 +76,25 @@ class Databases:
         published = store.publish(_manifest(input, contents, ended.result, began))
         carrier.clear(transfer, ended.node)
         return published
+
+    def _require_readable(self, reach: Reach, asset: DatabaseAsset) -> None:
+        """See that the administrator can read everything. What users made is theirs; only the API can open it.
+
+        Raises:
+            Refused: something stays closed to it.
+        """
+        until = time.monotonic() + OPENED_WITHIN
+        while (closed := _closed_to(reach, asset)) and time.monotonic() < until:
+            self._clouds.cloud(reach.target).api(RdbV1API).set_privilege(
+                instance_id=reach.server.id,
+                database_name=asset.name,
+                user_name=asset.user,
+                permission=Permission.ALL,
+            )
+            time.sleep(PAUSE)
+        if closed:
+            remedy = f"as a superuser, or as their owners: GRANT SELECT on them TO {asset.user}"
+            raise Refused(f"{asset.user} may not read {closed}", subject=asset.asset, remedy=remedy)
 
     def _transfer(self, input: AssetInput, asset: DatabaseAsset, reach: Reach, store: BackupStore) -> Transfer:
         server = reach.server
@@ -101,6 +131,14 @@ class Databases:
             raise Damaged("; ".join(wrong[:5]), subject=subject, remedy="back it up again; nothing was published")
         if wrong := verification.data_missing(contents, tables):
             raise BackupFailed("; ".join(wrong[:5]), subject=subject, remedy="see the node's journal; back it up again")
+
+
+def _closed_to(reach: Reach, asset: DatabaseAsset) -> str:
+    """What the administrator may not read, in words; empty if there is nothing."""
+    try:
+        return str(reach.ask(asset.name, CLOSED))
+    except PermissionDenied:
+        return f"the database {asset.name}"
 
 
 def attempted(archive: str, token: str) -> str:

@@ -152,12 +152,13 @@ def _live(site: BackupSite) -> list[str]:
 
 def _swapped(reach: Reach, live: DatabaseFacts, restored: DatabaseFacts, kept: str) -> SwapOutput | None:
     """Swap, unless an earlier attempt is faster."""
-    prepared = [*swap.carried_over(live, restored), ""]
     # The administrator may end others' connections from now on, as far as the server lets it say so.
     roles = (live.owner, restored.owner, "pg_signal_backend")
-    reach.sql(MAINTENANCE, sql.become_members(dict.fromkeys(roles)) + ";\n".join(prepared))
-    both = (live.name, restored.name, kept)
-    answered = reach.sql(MAINTENANCE, swap.window(live, restored.name, kept), otherwise=swap.opened(both))
+    reach.sql(MAINTENANCE, sql.become_members(dict.fromkeys(roles)))
+    names = (live.name, restored.name, kept)
+    swap.require_mine(_databases(reach, names), reach.server.user)
+    reach.sql(MAINTENANCE, ";\n".join([*swap.carried_over(live, restored), ""]))
+    answered = reach.sql(MAINTENANCE, swap.window(live, restored.name, kept), otherwise=swap.opened(names))
     if not answered:
         return None
     told = json.loads(answered[-1])

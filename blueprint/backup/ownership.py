@@ -10,6 +10,8 @@ from blueprint.resource import Model
 
 SYSTEM = ("pg_", "postgres")
 """Starts of roles that are the server's own: what they own in a database is made by extensions."""
+PROVIDER = "_rdb"
+"""Start of Scaleway's own roles. They own what its API makes; nobody else becomes an owner in their place."""
 
 READ, WRITE = "SELECT", "SELECT, INSERT, UPDATE, DELETE"
 _RIGHTS = {
@@ -68,14 +70,15 @@ def choose(owners: Collection[str], facts: RoleFacts, known: Collection[str], *,
     needed = needed_roles(owners, facts.admin)
     if not elsewhere and set(needed) <= set(facts.memberships):
         return Ownership(owners=True, privileges=True)
-    if not elsewhere and len(needed) > 1:
+    people = [owner for owner in needed if not owner.startswith(PROVIDER)]
+    if not elsewhere and len(people) > 1:
         closed = ", ".join(owner for owner in needed if owner not in facts.memberships)
         raise RestoreRefused(
             f"belongs to {', '.join(needed)}, and {facts.admin} may not act as {closed}, or there is no such role",
             remedy=f"make the users that are missing; as a superuser or as those: GRANT {closed} TO {facts.admin}",
         )
-    heir = facts.owner if elsewhere or needed[0] not in facts.roles else needed[0]
-    if not heir or heir == facts.admin:
+    heir = people[0] if not elsewhere and people and people[0] in facts.roles else facts.owner
+    if not heir or heir == facts.admin or heir.startswith(PROVIDER):
         return Ownership(owners=False, privileges=False)
     if heir in known:
         return Ownership(user=heir, owners=False, privileges=False)

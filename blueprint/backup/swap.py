@@ -22,6 +22,7 @@ LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_
 LOOK = """
 SELECT coalesce(json_agg(json_build_object(
     'name', datname, 'owner', pg_get_userbyid(datdba), 'open', datallowconn,
+    'mine', pg_has_role(datdba, 'USAGE'),
     'acl', (SELECT coalesce(json_agg(json_build_array(
                 coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type)), '[]')
             FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))),
@@ -42,6 +43,8 @@ class DatabaseFacts(Model):
     """`name=value` of `ALTER DATABASE ... SET`."""
     open: bool = True
     """Whether one can connect."""
+    mine: bool = True
+    """Whether whoever asks is its owner, or may act as its owner: nobody else can rename it."""
 
 
 def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal["swap", "done"]:
@@ -64,6 +67,22 @@ def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal[
     missing = [name for name in (live, restored) if name not in found]
     why = f"{', '.join(missing)} does not exist" if missing else f"{kept} exists already"
     raise RestoreRefused(why, subject=live, remedy="see which databases the instance has; nothing was changed")
+
+
+def require_mine(databases: Collection[DatabaseFacts], admin: str) -> None:
+    """See that the administrator can rename them. What Scaleway's API makes belongs to a role of Scaleway's.
+
+    Raises:
+        RestoreRefused: one belongs to somebody as whom the administrator may not act.
+    """
+    for database in databases:
+        if not database.mine:
+            raise RestoreRefused(
+                f"belongs to {database.owner}, as whom {admin} may not act: it cannot be renamed",
+                subject=database.name,
+                remedy=f"as {database.owner}: ALTER DATABASE {sql.name(database.name)} OWNER TO {sql.name(admin)}; or "
+                "let the application use the restored database under the name that it has",
+            )
 
 
 def carried_over(live: DatabaseFacts, restored: DatabaseFacts) -> list[str]:
