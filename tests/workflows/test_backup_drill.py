@@ -179,7 +179,7 @@ def test_cancelled(vaults: Vaults, step: str) -> None:
         house.vault.slow.add(step)
     run = begin(house, only=("db/orders",))
     house.until_called(step)
-    house.home.run(run.cancel())
+    house.cancel(run)
     if gate:
         gate.set()
 
@@ -198,7 +198,7 @@ def test_cancelled_at_objects(vaults: Vaults, step: str) -> None:
         house.vault.slow.add(step)
     run = begin(house, only=("bucket/files",))
     house.until_called(step)
-    house.home.run(run.cancel())
+    house.cancel(run)
     if gate:
         gate.set()
     assert house.home.failure(run)[0] == "cancelled"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from blueprint.backup.scratch import RESTORE
 from starters.engine import Run
@@ -218,7 +219,7 @@ def test_cancelled(vaults: Vaults, step: str) -> None:
     house.vault.slow.add(step)
     run = begin(house, in_place=True)
     house.until_called(step)
-    house.home.run(run.cancel())
+    house.cancel(run)
     assert house.home.failure(run)[0] == "cancelled"
     assert house.vault.databases == UNTOUCHED
     assert not house.vault.pinned()
@@ -230,7 +231,8 @@ def test_cancelled_during_the_swap(vaults: Vaults) -> None:
     gate = house.gate("swap")
     run = begin(house, in_place=True)
     house.until_called("swap")
-    house.home.run(run.cancel())
+    house.cancel(run)
+    assert EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED not in house.events(run)
     gate.set()
     output: RestoreDatabaseOutput = house.result(run)
     assert (output.database, house.vault.databases["orders"]) == ("orders", good)

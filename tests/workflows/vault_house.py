@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from temporalio.api.common.v1 import TimeSkippingConfig
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     Client,
     Interceptor,
@@ -30,6 +31,9 @@ from tests.workflows.vault import Vault
 from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR
 from workflows.plugin import EnginePlugin
 from workflows.registry import WORKFLOWS
+
+CANCELLED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+HEARD = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
 
 class _Skipping(Interceptor):
@@ -121,10 +125,25 @@ class VaultHouse:
             return (*self.home.failure(run), None)
         raise AssertionError("the run did not fail")
 
+    def events(self, run: Run[Any]) -> list[int]:
+        """Types of the events in a run's history."""
+        return [event.event_type for event in self.home.run(run.handle.fetch_history()).events]
+
     def timers(self, run: Run[Any]) -> list[float]:
         """Seconds of the timers that a run has started."""
         timers = [event.timer_started_event_attributes for event in self.home.run(run.handle.fetch_history()).events]
         return [timer.start_to_fire_timeout.ToTimedelta().total_seconds() for timer in timers if timer.timer_id]
+
+    def cancel(self, run: Run[Any]) -> None:
+        """Cancel a run, and wait until it has heard of it and said what becomes of its activities."""
+        self.home.run(run.cancel())
+        deadline = time.monotonic() + 20
+        while True:
+            types = self.events(run)
+            if CANCELLED in types and HEARD in types[types.index(CANCELLED) :]:
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def until_timers(self, run: Run[Any], times: int) -> None:
         """Wait until a run has started so many timers."""
