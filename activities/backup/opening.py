@@ -95,7 +95,8 @@ def _require_ours(store: BackupStore) -> None:
 
 
 def _probe(store: BackupStore) -> None:
-    key, content = layout.probe(store.store), uuid.uuid4().bytes
+    # Each attempt has a key of its own: one that was given up for dead may still be at it.
+    key, content = f"{layout.probe(store.store)}-{uuid.uuid4().hex}", uuid.uuid4().bytes
     store.put(key, content)
     if store.get(key) != content:
         raise Damaged("gives back something else than was written", subject=f"{store.store.bucket}/{key}")

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 from activities.backup.objects.lists import read_list
 from activities.backup.reading import READERS, Reader
@@ -151,16 +152,29 @@ class _Leftovers:
             if manifest is None and not all(map(self._old, items)):
                 continue
             named = _part_keys(self._store, manifest) if manifest else set()
-            yield from (item for item in items if self._old(item) and not (item.current and item.key in named))
+            for key, those in groupby(items, key=lambda item: item.key):
+                yield from self._removable(list(those), named=key in named)
 
     def _in_blobs(self, manifests: dict[tuple[str, str], Manifest | None]) -> Iterator[Stored]:
         top = layout.blobs(self._store.store)
         bucket, named = "", None
-        for item in self._store.versions(top):
-            if (whose := item.key.removeprefix(top).partition("/")[0]) != bucket:
+        for key, those in groupby(self._store.versions(top), key=lambda item: item.key):
+            if (whose := key.removeprefix(top).partition("/")[0]) != bucket:
                 bucket, named = whose, self._named(whose, manifests)
-            if named is not None and self._old(item) and not (item.current and item.key.rpartition("/")[2] in named):
-                yield item
+            if named is not None:
+                yield from self._removable(list(those), named=key.rpartition("/")[2] in named)
+
+    def _removable(self, items: list[Stored], *, named: bool) -> Iterator[Stored]:
+        """Those of all versions of an object that can go.
+
+        Args:
+            items: its versions and delete markers.
+            named: whether a backup has it.
+        """
+        # Of one that somebody deleted, the earlier versions are all that is left: they bring it back.
+        if named and not any(item.current for item in items):
+            return
+        yield from (item for item in items if self._old(item) and not (named and item.current))
 
     def _named(self, bucket: str, manifests: dict[tuple[str, str], Manifest | None]) -> set[str] | None:
         """Digests of all objects that any backup of the bucket names; None if one of the backups does not tell."""

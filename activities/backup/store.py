@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from activities.backup.objects.wire import Wire
 from activities.boto_errors import absent_as_none, boto_errors
 from activities.registry import Clouds
+from activities.ssh.nodes import is_to_end
 from blueprint.backup import layout
 from blueprint.backup.catalogue import Entry
 from blueprint.backup.manifest import DrillRecord, Manifest, Pin, opened, sealed
@@ -163,6 +164,7 @@ class BackupStore:
 
         Raises:
             PermissionDenied: something else than a lock keeps them.
+            Unavailable: the activity is to end: its run may be over, and what it knows may be no longer so.
         """
         markers: builtins.list[Stored] = []
         kept: set[str] = set()
@@ -181,6 +183,8 @@ class BackupStore:
     def _erase(self, versions: Iterable[Stored], kept: set[str]) -> Erased:
         erased = Erased()
         for chunk in _batches(versions):
+            if is_to_end():
+                raise Unavailable("stopped: some of what can go is still there", subject=self.store.bucket)
             wanted: builtins.list[ObjectIdentifierTypeDef] = [
                 {"Key": item.key, "VersionId": item.version} if item.version else {"Key": item.key} for item in chunk
             ]

@@ -7,7 +7,7 @@
 <env>/data/<asset>/<id>/<archive>.<index>       a part of a database's archive; `cat` puts an archive together
 <env>/data/<asset>/<id>/entries.<index>         the list of a bucket's objects
 <env>/blobs/<bucket>/<xx>/<digest>              a bucket's object, shared by all backups that have it
-<env>/probe                                     shows that the bucket can be written
+<env>/probe-<any>                               shows that the bucket can be written
 <env>/scratch/<run>/<key>                       an object that a drill restored, until it has ended
 """
 
@@ -75,7 +75,7 @@ def pin_name(name: str) -> str:
 
 
 def probe(store: Store) -> str:
-    """Key of an object that is written to see whether it can be."""
+    """Start of the keys of objects that are written to see whether they can be."""
     return f"{store.prefix}/probe"
 
 

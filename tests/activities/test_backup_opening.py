@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyrage
@@ -54,6 +55,17 @@ def test_all_is_well(emulator: Control) -> None:
 
     assert opened(house) == OpenOutput(recipients=(PUBLIC,))
     assert opened(house, recipients=(other, PUBLIC)).recipients == (PUBLIC, other)
+    assert house.stored() == []
+
+
+def test_attempts_at_once(emulator: Control) -> None:
+    """One that was given up for dead, and lives, does not get in the way of its successor."""
+    house = with_key(emulator)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: opened(house), range(16)))
+
+    assert {each.recipients for each in found} == {(PUBLIC,)}
     assert house.stored() == []
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.backup.removal import REMEMBERED, sweep
 from blueprint.backup import layout
 from blueprint.backup.contract import NoteInput, SiteInput, SweepOutput
 from blueprint.backup.manifest import Failure
+from blueprint.errors import Unavailable
 from tests.activities.backup_site import BUCKET, DATABASE, DAY, STORE, BackupHouse
 from tests.activities.conftest import Control
 
@@ -139,3 +141,27 @@ def test_earlier_versions_go(house: BackupHouse) -> None:
     assert swept(house).objects == 3
     assert len(list(house.store.versions("lssm-prod/"))) == 2
     assert house.catalogue().entries[0].state == "unproven"
+
+
+def test_what_somebody_deleted_can_be_brought_back(house: BackupHouse) -> None:
+    """Where versions are kept, those of a part or an object that a backup names are all that is left of it."""
+    house.store.s3.put_bucket_versioning(Bucket=STORE, VersioningConfiguration={"Status": "Enabled"})
+    house.backup(3)
+    house.backup(3, BUCKET, content=b"aa11 bb22")
+    lost = [*house.store.list("lssm-prod/data/db/"), *house.store.list("lssm-prod/blobs/")]
+    house.store.delete(item.key for item in lost)
+
+    assert swept(house).objects == 0
+    assert {item.key for item in house.store.versions("lssm-prod/") if item.size} >= {item.key for item in lost}
+
+
+def test_a_sweep_that_is_to_end_removes_nothing_more(house: BackupHouse) -> None:
+    """Its run may be over, and what it has read long ago may be in a new backup by now."""
+    house.begin(2)
+    before, environment = house.stored(), ActivityEnvironment()
+    environment.cancel()
+
+    with pytest.raises(Unavailable):
+        environment.run(swept, house)
+
+    assert house.stored() == before
