@@ -121,14 +121,12 @@ class Reach:
         """
         return cls(clouds.nodes, site.target, site.nodes, server_of(clouds.cloud(site.target), asset))
 
-    def sql(self, database: str, statements: str, *, options: str = "", otherwise: str = "") -> tuple[str, ...]:
+    def sql(self, database: str, statements: str) -> tuple[str, ...]:
         """Have psql carry out statements, as the administrator. Returns the lines that it answers.
 
         Args:
             database: where.
             statements: whatever psql reads.
-            options: the server's settings for it, as in PGOPTIONS.
-            otherwise: what it is told if it fails, whoever waits for it by then.
 
         Raises:
             Busy: somebody else holds what it needs, for now.
@@ -136,21 +134,29 @@ class Reach:
             Refused: the administrator may not.
             CommandFailed: the server says no.
         """
-        outcome = self._psql("psql", database, options, sql=statements, otherwise=otherwise)
-        return tuple(line for line in outcome.output if line)
+        return self.script("psql", database, sql=statements)
 
     def ask(self, database: str, query: str) -> Any:
         """The one value, in JSON, that a query gives."""
         (line,) = self.sql(database, query + ";")
         return json.loads(line)
 
+    def script(self, name: str, database: str, **parameters: Value) -> tuple[str, ...]:
+        """Run one of the scripts that speak to a database. Returns its lines; it raises as `sql`."""
+        outcome = self._outcome(name, database, "", **parameters)
+        if outcome.status:
+            raise _failure(outcome, f"{self.server.instance}/{database}")
+        return tuple(line for line in outcome.output if line)
+
     def each(self, database: str, statements: Sequence[str], options: str) -> list[tuple[bool, str]]:
-        """Carry out statements, each by itself: whether it did, and what it answered."""
-        outcome = self._psql("each", database, options, statements=statements)
-        told = [line.split(" ") for line in outcome.output]
-        return [
-            (status == "0", base64.b64decode(answer).decode(errors="replace").strip()) for _, status, answer in told
-        ]
+        """Carry out statements, each by itself: whether it did, and what it answered.
+
+        Args:
+            options: the server's settings for them, as in PGOPTIONS.
+        """
+        outcome = self._outcome("each", database, options, statements=statements)
+        told = (line.split(" ") for line in outcome.output)
+        return [(status == "0", base64.b64decode(text).decode(errors="replace").strip()) for _, status, text in told]
 
     def together(self, database: str, statements: Sequence[str]) -> tuple[int, EngineError] | None:
         """Carry out statements in one transaction: the index of the one that failed, and why; None if none did."""
@@ -182,16 +188,11 @@ class Reach:
                 failed = error
         raise failed
 
-    def _psql(self, script: str, database: str, options: str, **parameters: Value) -> Outcome:
-        outcome = self._outcome(script, database, options, **parameters)
-        if outcome.status:
-            raise _failure(outcome, f"{self.server.instance}/{database}")
-        return outcome
-
     def _outcome(self, script: str, database: str, options: str, **parameters: Value) -> Outcome:
         server = self.server
         made = load(
             PACKAGE,
+            "connection",
             script,
             host=server.host,
             port=server.port,

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.backup.on_node import MAINTENANCE, Reach, require_database
 from activities.backup.store import BackupStore
+from activities.cloud import Cloud
 from activities.registry import Clouds
 from activities.ssh.nodes import is_to_end
 from blueprint.backup import contract, scratch, sql, swap, verification
@@ -28,6 +29,7 @@ from blueprint.backup.site import BackupSite, DatabaseAsset
 from blueprint.backup.swap import DatabaseFacts
 from blueprint.backup.verification import Answer, RestoredFacts
 from blueprint.errors import Busy, RestoreRefused, Retryable
+from blueprint.resource import secret
 
 CHECK_SECONDS = 60
 """That a question of the file may take."""
@@ -129,7 +131,9 @@ class Restoring:
                 since = activity.info().scheduled_time.timestamp()
                 return SwapOutput(seconds=round(time.time() - since, 3), closed=0)
             try:
-                if answer := _swapped(reach, found[input.database], found[input.restored], input.kept):
+                if answer := _swapped(
+                    reach, self._clouds.cloud(there.target), found[input.database], found[input.restored], input.kept
+                ):
                     return answer
             except Busy as error:
                 why = error.message
@@ -150,7 +154,7 @@ def _live(site: BackupSite) -> list[str]:
     return [database.name for database in site.databases]
 
 
-def _swapped(reach: Reach, live: DatabaseFacts, restored: DatabaseFacts, kept: str) -> SwapOutput | None:
+def _swapped(reach: Reach, cloud: Cloud, live: DatabaseFacts, restored: DatabaseFacts, kept: str) -> SwapOutput | None:
     """Swap, unless an earlier attempt is faster."""
     # The administrator may end others' connections from now on, as far as the server lets it say so.
     roles = (live.owner, restored.owner, "pg_signal_backend")
@@ -158,11 +162,35 @@ def _swapped(reach: Reach, live: DatabaseFacts, restored: DatabaseFacts, kept: s
     names = (live.name, restored.name, kept)
     swap.require_mine(_databases(reach, names), reach.server.user)
     reach.sql(MAINTENANCE, ";\n".join([*swap.carried_over(live, restored), ""]))
-    answered = reach.sql(MAINTENANCE, swap.window(live, restored.name, kept), otherwise=swap.opened(names))
+    users = _on_their_own(reach, cloud, swap.grantees(live))
+    answered = reach.script(
+        "swap",
+        MAINTENANCE,
+        closing=swap.closing(live),
+        users=list(users),
+        passwords=list(users.values()),
+        restored=restored.name,
+        ending=swap.ending(live),
+        window=swap.window(live, restored.name, kept),
+        opening=swap.opened(names),
+    )
     if not answered:
         return None
     told = json.loads(answered[-1])
     return SwapOutput(seconds=round(told["seconds"], 3), closed=told["closed"])
+
+
+def _on_their_own(reach: Reach, cloud: Cloud, users: Sequence[str]) -> dict[str, str]:
+    """Those of these users whose sessions the administrator may not end, with the passwords that Secret Manager has."""
+    filled, names = cloud.secrets.filled(cloud.names.secret_path), cloud.names
+    query = f"""
+        SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles
+        WHERE rolname = ANY ({sql.texts(users)}) AND NOT {swap.MAY_END}"""
+    return {
+        user: cloud.secrets.reveal(secret(names.secret_path, names.postgresql_secret(user)))
+        for user in reach.ask(MAINTENANCE, query)
+        if names.postgresql_secret(user) in filled
+    }
 
 
 def _databases(reach: Reach, names: Sequence[str] = ()) -> list[DatabaseFacts]:

@@ -31,6 +31,9 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_database d WHERE {chosen}"""
 """Gives `DatabaseFacts` in JSON, of the databases that are chosen."""
 
+MAY_END = "(pg_has_role(pg_roles.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))"
+"""Of a row of `pg_roles`: whether whoever asks may end its sessions."""
+
 
 class DatabaseFacts(Model):
     """What the server says of one database."""
@@ -89,38 +92,54 @@ def carried_over(live: DatabaseFacts, restored: DatabaseFacts) -> list[str]:
     """Statements that give the restored database what `pg_dump` does not carry: who may connect, and its settings."""
     target = sql.name(restored.name)
     return [
-        *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)} CASCADE" for grantee in _grantees(restored)),
+        *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)} CASCADE" for grantee in grantees(restored)),
         *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != live.owner),
         *(f"ALTER DATABASE {target} SET {_setting(each)}" for each in live.settings),
     ]
 
 
-def window(live: DatabaseFacts, restored: str, kept: str) -> str:
-    """What psql is told: close both, cut everybody off, change the names and open both, the kept one for few.
+def closing(live: DatabaseFacts) -> str:
+    """What psql is told first: nobody can connect any more. It answers with the time."""
+    return f"""\
+SET lock_timeout = '{LOCK_SECONDS}s';
+ALTER DATABASE {sql.name(live.name)} ALLOW_CONNECTIONS false;
+SELECT extract(epoch FROM clock_timestamp());
+"""
 
-    It answers with one line of JSON; with none if an earlier attempt was faster.
+
+def ending(live: DatabaseFacts) -> str:
+    """What a user's psql is told, to end its own sessions: the administrator may not be allowed to."""
+    return f"""\
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = {sql.text(live.name)} AND usename = current_user AND pid <> pg_backend_pid();
+"""
+
+
+def window(live: DatabaseFacts, restored: str, kept: str) -> str:
+    """What psql is told then: cut everybody off, change the names and open both, the kept one for few.
+
+    It answers with one line of JSON; with none if an earlier attempt was faster. Its variable `since` is when nobody
+    could connect any more.
     """
     here, coming, going = sql.name(live.name), sql.name(restored), sql.name(kept)
     both = sql.texts((live.name, restored))
-    revoked = "".join(f"REVOKE ALL ON DATABASE {going} FROM {_whom(grantee)} CASCADE;\n" for grantee in _grantees(live))
+    revoked = "".join(f"REVOKE ALL ON DATABASE {going} FROM {_whom(grantee)} CASCADE;\n" for grantee in grantees(live))
     return f"""\
 SET lock_timeout = '{LOCK_SECONDS}s';
 SET statement_timeout = '{3 * LOCK_SECONDS}s';
 SELECT FROM pg_advisory_lock({TURN});
 SELECT count(*) = 2 AS due FROM pg_database WHERE datname = ANY ({both}) \\gset
 \\if :due
-SELECT extract(epoch FROM clock_timestamp()) AS began \\gset
-ALTER DATABASE {here} ALLOW_CONNECTIONS false;
 ALTER DATABASE {coming} ALLOW_CONNECTIONS false;
 SELECT count(pg_terminate_backend(pid)) AS closed FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
-    WHERE datname = ANY ({both}) AND NOT rolsuper \\gset
+    WHERE datname = ANY ({both}) AND NOT rolsuper AND {MAY_END} \\gset
 BEGIN;
 ALTER DATABASE {here} RENAME TO {going};
 ALTER DATABASE {coming} RENAME TO {here};
 ALTER DATABASE {here} ALLOW_CONNECTIONS true;
 ALTER DATABASE {going} ALLOW_CONNECTIONS true;
 {revoked}COMMIT;
-SELECT json_build_object('closed', :closed, 'seconds', extract(epoch FROM clock_timestamp()) - :began);
+SELECT json_build_object('closed', :closed, 'seconds', extract(epoch FROM clock_timestamp()) - :since);
 \\endif
 """
 
@@ -133,7 +152,7 @@ def opened(names: Sequence[str]) -> str:
     )
 
 
-def _grantees(database: DatabaseFacts) -> list[str]:
+def grantees(database: DatabaseFacts) -> list[str]:
     """Everybody but the owner who may do something with it, each once."""
     return list(dict.fromkeys(grantee for grantee, _ in database.acl if grantee != database.owner))
 

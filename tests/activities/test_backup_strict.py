@@ -15,6 +15,7 @@ from activities.backup.on_node import MAINTENANCE
 from blueprint.backup.contract import DropInput, SwapInput
 from blueprint.errors import RestoreRefused
 from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, USER, DatabaseSite, database_site
+from tests.emulator.real.local import eventually
 
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
 
@@ -69,6 +70,18 @@ def test_the_owner_loads_what_the_administrator_cannot_give_away(site: DatabaseS
         site.step(site.restoring.swap, request)
     assert f'ALTER DATABASE "{LIVE}" OWNER TO "{ADMIN}"' in caught.value.remedy
     assert site.sql("SELECT count(*) FROM orders") == "20000"
+
+    as_superuser(site, f"ALTER DATABASE {LIVE} OWNER TO {ADMIN}", MAINTENANCE)
+    command, env = site.command()
+    with subprocess.Popen([*command, "-c", "SELECT pg_sleep(60)"], env=env, stderr=subprocess.PIPE) as held:
+        connected = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{USER}' AND datname = '{LIVE}'"
+        eventually(lambda: site.sql(connected, MAINTENANCE, ADMIN) == "1", "a client is there")
+        done = site.step(site.restoring.swap, request)
+        assert b"terminating connection" in held.communicate(timeout=10)[1]
+    assert 0 < done.seconds < 10
+    assert site.sql("SELECT count(*) FROM orders") == "20000"
+    back = request.model_copy(update={"restored": "before_equitya_1", "kept": "restore_equitya_strict"})
+    site.step(site.restoring.swap, back)
 
     dropped = site.step(site.restoring.drop, DropInput(site=site.site, names=("restore_equitya_strict",)))
     assert dropped.names == ("restore_equitya_strict",)

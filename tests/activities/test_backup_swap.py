@@ -11,7 +11,7 @@ import pytest
 from activities.backup.on_node import MAINTENANCE, Reach
 from blueprint.backup import swap
 from blueprint.backup.contract import MaskInput, SwapInput, SwapOutput
-from blueprint.errors import RestoreRefused
+from blueprint.errors import CommandFailed, RestoreRefused
 from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, USER, DatabaseSite, database_site
 from tests.emulator.real.local import eventually
 
@@ -117,12 +117,11 @@ def test_a_swap_that_was_broken_off_is_taken_up(site: DatabaseSite) -> None:
 
 def test_a_swap_that_fails_in_its_window_opens_the_live_database_again(site: DatabaseSite) -> None:
     """By the node itself: nobody may be left to do it."""
-    a_copy(site, "restore_equitya_5", "fifth")
     reach = Reach.of(site.clouds, site.site, site.asset)
-    both = (LIVE, "restore_equitya_5")
-    text = f"ALTER DATABASE {LIVE} ALLOW_CONNECTIONS false;\nSELECT 1/0;\n"
-    with pytest.raises(Exception, match="division by zero"):
-        reach.sql(MAINTENANCE, text, otherwise=swap.opened(both))
+    live = swap.DatabaseFacts(name=LIVE, owner="_rdb_superadmin")
+    steps = {"closing": swap.closing(live), "window": "SELECT 1/0;", "opening": swap.opened([LIVE])}
+    with pytest.raises(CommandFailed, match="division by zero"):
+        reach.script("swap", MAINTENANCE, users=[], passwords=[], restored="", ending="", **steps)
     assert site.sql("SELECT count(*) FROM orders") == "20000"
 
 
