@@ -1,7 +1,9 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
 from bench import (
+    backup_model,
     broken_releases,
+    bucket_backup,
     crash_sweep,
     critical_path,
     database_dump,
@@ -29,6 +31,8 @@ BENCHES = {
         scale,
         machines,
         object_storage,
+        bucket_backup,
+        backup_model,
         database_dump,
         database_restore,
         releases,
