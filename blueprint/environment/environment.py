@@ -112,6 +112,11 @@ class Environment(Section):
         return chosen or (next(iter(self.nodes)) if len(self.nodes) == 1 else None)
 
     @property
+    def enters_nodes(self) -> bool:
+        """Whether the engine logs in on nodes: to release, or to reach databases that it backs up."""
+        return bool(self.app or (self.backup and self.postgresql))
+
+    @property
     def backed_up_buckets(self) -> list[str]:
         """Those of `buckets` that are backed up, by key."""
         if self.backup is None:

@@ -73,7 +73,7 @@ def _produced(environment: Environment) -> Iterator[tuple[str, str]]:
             yield names.sqs_secret(credentials), f"SQS credentials {names.sqs_credentials(credentials)}"
     for token in environment.monitoring.tokens if environment.monitoring else ():
         yield names.cockpit_secret(token), f"Cockpit token {names.cockpit_token(token)}"
-    if environment.app:
+    if environment.enters_nodes:
         yield names.bastion_secret, f"Host key of the bastion of {names.gateway}, no secret: pinned when first met"
 
 

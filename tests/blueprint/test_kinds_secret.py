@@ -81,6 +81,27 @@ def test_made_by_the_engine() -> None:
     assert produced == told | {"premium-key"}
 
 
+@pytest.mark.parametrize(
+    ("snippet", "there"),
+    [
+        ({"app": {"repository": "https://git.example.org/backend.git"}}, True),
+        ({"backup": {"bucket": "shop/backups"}, "postgresql": {"databases": ["shop"]}}, True),
+        ({"backup": {"bucket": "shop/backups"}}, False),
+        ({"postgresql": {"databases": ["shop"]}}, False),
+    ],
+)
+def test_the_bastions_host_key_has_a_place_wherever_the_engine_logs_in(snippet: dict[str, Any], there: bool) -> None:
+    """To release, or to back up a database; without a place for the key, the first login fails for good."""
+    ways = {
+        "network": {"cidr": "10.0.0.0/24", "gateway": {"bastion": {"allowed": ["203.0.113.0/24"]}}},
+        "ssh_keys": {"ops": KEY},
+        "nodes": {"core": {}},
+        "buckets": {"shop/backups": {}},
+    }
+
+    assert ("ssh-bastion-host-key" in secrets(ways | snippet)) is there
+
+
 def test_llm_routing_table() -> None:
     """Use case -> API, model and the place of the key, never the key; another table is another digest."""
     resource = secrets(LLM)["llm-routing"]

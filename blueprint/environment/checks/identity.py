@@ -50,7 +50,7 @@ def engine_secrets(environment: Environment) -> dict[str, str]:
         made[names.cockpit_secret(token)] = f"monitoring.tokens.{token}"
     if environment.backup:
         made[names.backup_secret] = "the backups"
-    if environment.app:
+    if environment.enters_nodes:
         made[names.bastion_secret] = "the host key of the bastion"
     if environment.llm:
         made[names.llm_secret] = "the LLM routing table"
