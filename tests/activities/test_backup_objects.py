@@ -8,6 +8,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -32,7 +33,7 @@ from blueprint.backup.contract import (
 )
 from blueprint.backup.objects import AT_ONCE, YOUNG
 from blueprint.backup.site import BackupSite, BucketAsset, Retention, SecretPlace, Store
-from blueprint.errors import Damaged, Gone, RestoreRefused
+from blueprint.errors import Damaged, Gone, RestoreRefused, Unavailable
 from tests.activities.conftest import NO_TEMPORAL, TARGET, Control
 
 R = TypeVar("R")
@@ -358,6 +359,52 @@ def test_a_drill_restores_a_sample_checks_it_and_leaves_nothing(either: Bucket, 
     left = s3.list_object_versions(Bucket=STORE, Prefix=DRILL)
     assert not left.get("Versions")
     assert not left.get("DeleteMarkers")
+
+
+@pytest.mark.parametrize("harm", ["removed", "other bytes"])
+def test_a_drill_finds_a_copy_that_is_not_in_its_sample(bucket: Bucket, harm: str) -> None:
+    """Of every copy it is known that it is there, and what it has."""
+    for number in range(20):
+        bucket.put(f"{number:03}", os.urandom(20))
+    entry = bucket.back_up()
+    wanted = {"into_prefix": DRILL, "sample": 2}
+    bucket.restore(entry, into=STORE, **wanted)
+    scratch = ScratchObjectsInput(site=bucket.site, bucket=LIVE, id=entry.id, into_prefix=DRILL, sample=2)
+    assert run(bucket.objects.verify, scratch).findings == ()
+    blob = bucket.blob_of(entry, "000")
+    if harm == "removed":
+        bucket.store.s3.delete_object(Bucket=STORE, Key=blob)
+    else:
+        bucket.store.s3.put_object(Bucket=STORE, Key=blob, Body=os.urandom(20))
+
+    (finding,) = run(bucket.objects.verify, scratch).findings
+
+    assert blob in finding
+
+
+def test_copies_that_go_while_a_backup_is_made_are_made_anew(bucket: Bucket) -> None:
+    """What a run left that failed is used, and is what a sweep removes that began before."""
+    bucket.put("a")
+    settled(bucket, "a")
+    failed = bucket.back_up()
+    blob = bucket.blob_of(failed, "a")
+    bucket.store.delete([f"{layout.entry(bucket.site.store, failed.asset, failed.id)}{layout.MANIFEST}"])
+    bucket.put("b")
+    bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 1.0})
+
+    with ThreadPoolExecutor(1) as pool:
+        backup = pool.submit(bucket.back_up, id="20261126T143005Z-3f2a")
+        while not backup.done() and not bucket.emulator.call("GET", "/_emulator/faults")["faults"][0]["fired"]:
+            time.sleep(0.01)
+        bucket.store.delete([blob])
+        with pytest.raises(Unavailable):
+            backup.result()
+
+    bucket.emulator.faults()
+    entry = bucket.back_up(id="20261126T143005Z-3f2a", attempt=2)
+    bucket.s3.delete_object(Bucket=LIVE, Key="a")
+    bucket.restore(entry)
+    assert bucket.contents() == {"a": b"content", "b": b"content"}
 
 
 @pytest.mark.parametrize(

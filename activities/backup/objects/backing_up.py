@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from activities.backup.objects.copying import OtherObject, Place, abort, copy, uploads_in
-from activities.backup.objects.lists import ListWriter, read_list
+from activities.backup.objects.lists import Copy, ListWriter, copies, name_of, read_list
 from activities.backup.objects.wire import CONNECTIONS, Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
@@ -17,13 +17,12 @@ from blueprint.backup import layout
 from blueprint.backup.contract import AssetInput
 from blueprint.backup.manifest import BucketContents, Manifest
 from blueprint.backup.objects import ObjectVersion, digest, is_young, recorded
-from blueprint.errors import Busy, Damaged, Gone
+from blueprint.errors import Busy, Damaged, Gone, Unavailable
 
 _AHEAD = 4096
 """Objects that may be on their way before the first of them is there: lines are written in order."""
 _TRIES = 5
 """To copy an object that is written again and again meanwhile."""
-_HEX = "0123456789abcdef"
 
 
 class BucketBackup:
@@ -42,10 +41,11 @@ class BucketBackup:
         self._input = input
         self._attempt = attempt
         self._bucket = input.asset.partition("/")[2]
-        self._blobs: dict[bytes, str] = {}
-        """ETag of each copy that is there, by digest."""
-        self._new: set[bytes] = set()
-        """Those that were made since the run began: by an earlier attempt."""
+        self._began = layout.moment(input.id)
+        self._copies: dict[bytes, Copy] = {}
+        """What was there when the attempt began, by digest."""
+        self._unnamed: set[bytes] = set()
+        """Those that the backup has from there, and none before it: a sweep that began earlier may remove them."""
         self._uploads: dict[str, str] = {}
 
     def run(self) -> Manifest:
@@ -54,6 +54,7 @@ class BucketBackup:
         Raises:
             Busy: an object changes faster than it can be copied.
             Gone: there is no such bucket.
+            Unavailable: copies went meanwhile that were there.
         """
         started = time.time()
         point = self._source.now(self._bucket)
@@ -65,7 +66,7 @@ class BucketBackup:
         progress = Progress()
         with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
             try:
-                self._look_at_blobs(pool)
+                self._copies = copies(self._store, self._target, self._bucket, pool)
                 for found, new in self._secured(pool, point, versioned):
                     written.add(found)
                     versions += 1
@@ -77,6 +78,7 @@ class BucketBackup:
                         copied += 1
                         copied_bytes += found.size
                     progress.moved(found.size, f"{self._bucket}: {versions} objects seen, {copied} copied")
+                self._require_unnamed(pool)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -105,19 +107,12 @@ class BucketBackup:
             ),
         )
 
-    def _look_at_blobs(self, pool: ThreadPoolExecutor) -> None:
-        """See which copies there are: the store says it, not a list of what once was there."""
-        prefix = layout.blobs(self._store.store, self._bucket)
-        began = layout.moment(self._input.id)
-
-        def look(digit: str) -> None:
-            for blob in self._target.list(self._store.store.bucket, prefix + digit):
-                name = _bytes(blob.key.rpartition("/")[2])
-                self._blobs[name] = blob.etag
-                if blob.modified >= began:
-                    self._new.add(name)
-
-        list(pool.map(look, _HEX))
+    def _require_unnamed(self, pool: ThreadPoolExecutor) -> None:
+        """See that what no earlier backup protects is still there."""
+        if not self._unnamed:
+            return
+        if lost := len(self._unnamed - copies(self._store, self._target, self._bucket, pool).keys()):
+            raise Unavailable(f"{lost} copies went while the backup was made", subject=self._bucket, remedy="retry")
 
     def _secured(self, pool: ThreadPoolExecutor, point: float, versioned: bool) -> Iterator[tuple[ObjectVersion, bool]]:
         """What is listed and has its copy in the store, in order, and whether it was copied just now."""
@@ -154,14 +149,17 @@ class BucketBackup:
 
     def _there(self, found: ObjectVersion, told: str) -> ObjectVersion | None:
         """The object with its copy, if the store has that as it must be; a damaged one is made anew."""
-        name = _bytes(found.blob)
-        etag = self._blobs.get(name)
-        if etag is None:
+        name = name_of(found.blob)
+        copy = self._copies.get(name)
+        if copy is None:
             return None
-        # Where the source was written in parts, nothing but our own word tells what ETag the copy must have.
-        if etag in (found.etag, told) or ("-" in found.etag and not told and name in self._new):
-            return found._replace(blob_etag=etag)
-        return None
+        # Where the source was written in parts, nothing but our own word tells what ETag the copy must have. Without
+        # one, what was made since the run began was made by an earlier attempt.
+        if copy.etag not in (found.etag, told) and ("-" not in found.etag or told or copy.modified < self._began):
+            return None
+        if not told:
+            self._unnamed.add(name)
+        return found._replace(blob_etag=copy.etag)
 
     def _copied(self, found: ObjectVersion, point: float, versioned: bool) -> ObjectVersion | None:
         """The object with its copy, made now; None if the object is gone meanwhile."""
@@ -206,10 +204,3 @@ def _result(waiting: ObjectVersion | Future[ObjectVersion | None]) -> Iterator[t
         yield waiting, False
     elif found := waiting.result():
         yield found, not found.marker
-
-
-def _bytes(digest: str) -> bytes:
-    try:
-        return bytes.fromhex(digest)
-    except ValueError:
-        return digest.encode()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import urllib3
 
 from activities.backup.objects.copying import OtherObject, Place, abort, look_at, uploads_in
+from activities.backup.objects.lists import copies, name_of, read_list
 from activities.backup.objects.restoring import objects_of
-from activities.backup.objects.wire import Wire
+from activities.backup.objects.wire import CONNECTIONS, Wire
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
 from blueprint.backup.contract import BucketRestoreInput, DeleteOutput, ScratchObjectsInput, VerifyOutput
+from blueprint.backup.manifest import Manifest
 from blueprint.backup.objects import (
     AT_ONCE,
     ObjectVersion,
@@ -36,7 +40,7 @@ _BATCH = 1000
 
 
 def verify_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -> VerifyOutput:
-    """Hold what was restored under a scratch prefix of the store against the backup.
+    """Hold what was restored under a scratch prefix of the store against the backup, and all copies against its list.
 
     Args:
         store: where both are.
@@ -65,12 +69,14 @@ def verify_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -
         else:
             good.append(expected)
             size += expected.size
+    findings += _copies_wrong(store, wire, manifest)
     read = list(islice(sampled((one for one in good if one.size <= _LARGEST_READ), len(good), _READ), _READ))
     for expected in read:
         findings += _read(store, wire, input, expected)
     if len(findings) > _TOLD:
         findings = [*findings[:_TOLD], f"and {len(findings) - _TOLD} more"]
     checked = (
+        f"{manifest.bucket.versions if manifest.bucket else 0} versions: their copies are there, with size and ETag",
         f"{len(good)} of {manifest.bucket.objects if manifest.bucket else 0} objects with {size} bytes: size and ETag",
         f"{len(read)} objects: every byte, metadata and tags",
     )
@@ -100,6 +106,21 @@ def remove_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -
     for upload in uploads_in(wire, bucket, input.into_prefix):
         abort(wire, bucket, upload)
     return DeleteOutput(objects=objects, bytes=size, locked=locked)
+
+
+def _copies_wrong(store: BackupStore, wire: Wire, manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the copies of a backup: of all, also those that are not in the sample."""
+    bucket = manifest.asset.partition("/")[2]
+    with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="look") as pool:
+        there = copies(store, wire, bucket, pool)
+    for found in read_list(store, manifest):
+        if found.marker:
+            continue
+        copy = there.get(name_of(found.blob))
+        if copy is None:
+            yield f"the copy of {found.key} is missing: {layout.blob(store.store, bucket, found.blob)}"
+        elif (copy.etag, copy.size) != (found.blob_etag, found.size):
+            yield f"the copy of {found.key} is another: {layout.blob(store.store, bucket, found.blob)}"
 
 
 def _read(store: BackupStore, wire: Wire, input: ScratchObjectsInput, expected: ObjectVersion) -> list[str]:

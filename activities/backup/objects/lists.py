@@ -1,4 +1,7 @@
-"""The list of a bucket's objects that a backup keeps: lines of JSON through gzip, in parts that each stand alone."""
+"""The list of a bucket's objects that a backup keeps: lines of JSON through gzip, in parts that each stand alone.
+
+And which of the copies that it names are in the store.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from typing import NamedTuple
 
+from activities.backup.objects.wire import Wire
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
 from blueprint.backup.manifest import Manifest, Part
@@ -19,6 +25,7 @@ _LINES = 50_000
 _FAST = 1
 _GZIP = 31
 """What zlib calls a window as large as can be, with gzip's header and checksum."""
+_HEX = "0123456789abcdef"
 
 
 class ListWriter:
@@ -81,3 +88,34 @@ def read_list(store: BackupStore, manifest: Manifest) -> Iterator[ObjectVersion]
         # Lines end where we end them: a key may have any other character that looks like an end.
         with gzip.open(io.BytesIO(content), "rt", encoding="utf-8", newline="\n") as lines:
             yield from parsed(lines, key)
+
+
+class Copy(NamedTuple):
+    """The copy of an object in the store."""
+
+    etag: str
+    size: int
+    """Bytes."""
+    modified: float
+    """When it was written, seconds since the epoch, by the store's clock."""
+
+
+def copies(store: BackupStore, wire: Wire, bucket: str, pool: Executor) -> dict[bytes, Copy]:
+    """Every copy of a bucket's objects, by digest: the store says it, not a list of what once was there."""
+    prefix = layout.blobs(store.store, bucket)
+    found = dict[bytes, Copy]()
+
+    def look(digit: str) -> None:
+        for blob in wire.list(store.store.bucket, prefix + digit):
+            found[name_of(blob.key.rpartition("/")[2])] = Copy(blob.etag, blob.size, blob.modified)
+
+    list(pool.map(look, _HEX))
+    return found
+
+
+def name_of(digest: str) -> bytes:
+    """A digest in half the memory: there is one for each object of a bucket."""
+    try:
+        return bytes.fromhex(digest)
+    except ValueError:
+        return digest.encode()
