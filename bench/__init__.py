@@ -1,6 +1,7 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
 from bench import (
+    backup_kills,
     backup_model,
     broken_releases,
     bucket_backup,
@@ -38,6 +39,7 @@ BENCHES = {
         releases,
         broken_releases,
         release_kills,
+        backup_kills,
     )
 }
 """Every measurement, by name."""

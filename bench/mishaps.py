@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from bench.rehearsed import Measured
+from bench.rehearsed import Rehearsed
 
 FIRST, SECOND = "lssm-prod-core-01", "lssm-prod-core-02"
 """The nodes, in the order in which a release comes to them."""
@@ -55,31 +55,67 @@ class Mishap:
         stake: connections that it may cost, counted just before.
     """
 
-    strike: Callable[[Measured], None]
-    mend: Callable[[Measured], None]
+    strike: Callable[[Rehearsed], None]
+    mend: Callable[[Rehearsed], None]
     after: str = ""
     lasts: float | None = None
-    stake: Callable[[Measured], int] = lambda site: 0
+    stake: Callable[[Rehearsed], int] = lambda site: 0
 
 
-def server_id(site: Measured, name: str) -> str:
+def server_id(site: Rehearsed, name: str) -> str:
     """Which server of the API a node is."""
-    return str(_machine(site, name)["id"])
+    return str(machine(site, name)["id"])
 
 
-def _machine(site: Measured, name: str) -> dict[str, Any]:
+def machine(site: Rehearsed, name: str) -> dict[str, Any]:
+    """What the local Scaleway shows of a node's machine, with its id."""
     machines: dict[str, dict[str, Any]] = site.ask("real")["running"]["machines"]
     return next({"id": key, **shown} for key, shown in machines.items() if shown["name"] == name)
 
 
-def _in_machine(name: str, script: str) -> Callable[[Measured], None]:
-    """Run a script in a machine, past its SSH server."""
+def in_machine(site: Rehearsed, name: str, script: str) -> str:
+    """Run a script in a machine, past its SSH server; what it prints.
 
-    def run(site: Measured) -> None:
-        command = ["nsenter", f"--target={_init(_machine(site, name)['pid'])}", "--mount", "--pid", "--ipc", "--uts"]
-        done = subprocess.run([*command, "bash", "-euc", script], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr.strip()}")
+    Raises:
+        RuntimeError: it fails.
+    """
+    command = ["nsenter", f"--target={_init(machine(site, name)['pid'])}", "--mount", "--pid", "--ipc", "--uts"]
+    done = subprocess.run([*command, "bash", "-euc", script], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def cut_power(site: Rehearsed, name: str) -> None:
+    """End a machine as a power cut does."""
+    os.kill(machine(site, name)["pid"], signal.SIGKILL)
+
+
+def power_up(site: Rehearsed, name: str) -> None:
+    """Boot a machine by the API, and wait until it is up.
+
+    Raises:
+        TimeoutError: it does not come up.
+    """
+    before, endpoints = machine(site, name), site.rehearsal.endpoints
+    zone = endpoints.scaleway["SCW_DEFAULT_ZONE"]
+    answer = requests.post(
+        f"{endpoints.api_url}/instance/v1/zones/{zone}/servers/{before['id']}/action",
+        json={"action": "reboot"},
+        headers={"X-Auth-Token": endpoints.scaleway["SCW_SECRET_KEY"]},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    deadline = time.monotonic() + BOOT
+    while (now := machine(site, name))["state"] != "up" or now["boots"] == before["boots"]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{name} does not come up again: {now}")
+        time.sleep(0.2)
+
+
+def _in_machine(name: str, script: str) -> Callable[[Rehearsed], None]:
+    def run(site: Rehearsed) -> None:
+        in_machine(site, name, script)
 
     return run
 
@@ -91,39 +127,25 @@ def _init(pid: int) -> int:
     return pid
 
 
-def _connected(site: Measured) -> int:
+def _connected(site: Rehearsed) -> int:
     """Established connections to the application on the first node: the balancer's."""
-    listed = ["ss", "-Htn", "state", "established", f"src = {_machine(site, FIRST)['address']} and sport = :3000"]
+    listed = ["ss", "-Htn", "state", "established", f"src = {machine(site, FIRST)['address']} and sport = :3000"]
     return subprocess.run(listed, check=True, capture_output=True, text=True).stdout.count("\n")
 
 
-def _cut_power(site: Measured) -> None:
-    os.kill(_machine(site, FIRST)["pid"], signal.SIGKILL)
+def _cut_power(site: Rehearsed) -> None:
+    cut_power(site, FIRST)
 
 
-def _power_up(site: Measured) -> None:
-    """Boot it by the API, and wait until it is up."""
-    machine, endpoints = _machine(site, FIRST), site.rehearsal.endpoints
-    zone = endpoints.scaleway["SCW_DEFAULT_ZONE"]
-    answer = requests.post(
-        f"{endpoints.api_url}/instance/v1/zones/{zone}/servers/{machine['id']}/action",
-        json={"action": "reboot"},
-        headers={"X-Auth-Token": endpoints.scaleway["SCW_SECRET_KEY"]},
-        timeout=30,
-    )
-    answer.raise_for_status()
-    deadline = time.monotonic() + BOOT
-    while (now := _machine(site, FIRST))["state"] != "up" or now["boots"] == machine["boots"]:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{FIRST} does not come up again: {now}")
-        time.sleep(0.2)
+def _power_up(site: Rehearsed) -> None:
+    power_up(site, FIRST)
 
 
-def _silence(site: Measured) -> None:
+def _silence(site: Rehearsed) -> None:
     site.ask("faults", "PUT", {"faults": [{"operation": "* /lb/v1/*", "kind": "unavailable", "count": None}]})
 
 
-def _speech(site: Measured) -> None:
+def _speech(site: Rehearsed) -> None:
     site.ask("faults", "DELETE")
 
 

@@ -43,7 +43,25 @@ class Deployed:
     told: str
 
 
-class Measured:
+class Rehearsed:
+    """A rehearsal, and what the local Scaleway tells of it.
+
+    Args:
+        rehearsal: entered.
+    """
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        self.rehearsal = rehearsal
+
+    def ask(self, what: str, method: str = "GET", body: Any = None) -> Any:
+        """The emulator's own operations."""
+        url = f"{self.rehearsal.endpoints.api_url}/_emulator/{what}"
+        answer = requests.request(method, url, json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+
+class Measured(Rehearsed):
     """A rehearsal with its repository.
 
     Args:
@@ -52,7 +70,7 @@ class Measured:
     """
 
     def __init__(self, rehearsal: Rehearsal, sample: SampleRepository) -> None:
-        self.rehearsal = rehearsal
+        super().__init__(rehearsal)
         self.sample = sample
 
     def deploy(self, fault: Fault | None = None) -> Deployed:
@@ -101,13 +119,6 @@ class Measured:
             if not (node.get("in_pool") and node.get("balanced")):
                 found.append(f"{node['name']} is not in the pool, or not healthy there")
         return found
-
-    def ask(self, what: str, method: str = "GET", body: Any = None) -> Any:
-        """The emulator's own operations."""
-        url = f"{self.rehearsal.endpoints.api_url}/_emulator/{what}"
-        answer = requests.request(method, url, json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
 
 
 @contextmanager

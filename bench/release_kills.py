@@ -7,16 +7,15 @@ command is typed again. Moments are spread over the steps of an undisturbed depl
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from typing import Literal
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 
-from bench.crash_sweep import RESUMED_WITHIN, all_taken_up, in_flight
+from bench.crash_sweep import RESUMED_WITHIN, in_flight
+from bench.kills import ENDS, LOOK_EVERY, come, ended, kill_worker
 from bench.moments import Moment, Stretch, spread, stretches
 from bench.rehearsed import Measured, measured, say
 from bench.report import Report
@@ -35,9 +34,6 @@ WORKER_KILLS, FEW_WORKER_KILLS = 25, 4
 CLI_KILLS, FEW_CLI_KILLS = 10, 2
 BACK_KILLS, FEW_BACK_KILLS = 3, 1
 """Kills of the worker while a broken release is on its way back."""
-ENDS = 300.0
-"""Seconds after which a run that has not ended is stuck."""
-LOOK_EVERY = 0.05
 TOLD = 600
 """Characters of what a command said that a report repeats."""
 SOLVED: tuple[Result, ...] = ("released", "rolled back")
@@ -119,7 +115,7 @@ class _Sweep:
         commit, process = self._begin()
         run = await self._run_of(commit)
         self._until_run = time.time() - began
-        await _ended(run)
+        await ended(run)
         await asyncio.to_thread(_said, process)
         record = await record_of(run)
         if record is None or record.result != "released":
@@ -166,7 +162,7 @@ class _Sweep:
             again = await asyncio.to_thread(self._site.deploy_commit, commit)
             trouble = f"the second command ended with {again.code}: {again.told[-TOLD:]}" if again.code else ""
             if left := await self._engine.current(self._target):
-                trouble += await _ended(left)
+                trouble += await ended(left)
             newest = await records(self._engine, self._target, most=1)
             record = next((record for record in newest if record.commit == commit), None)
             how = "failed" if again.code else "found it done"
@@ -194,26 +190,14 @@ class _Sweep:
         self, commit: str, process: subprocess.Popen[str], moment: Moment, ends: tuple[Result, ...]
     ) -> None:
         run = await self._run_of(commit)
-        await _come(run, moment)
-        dev = self._site.rehearsal.dev
-        worker = dev.worker.pid
-        assert worker is not None
-        os.kill(worker, signal.SIGKILL)
-        under_way = await in_flight(run)
-        async with asyncio.timeout(ENDS):
-            # Whoever keeps it takes the longer, the shorter the one before lived: killing often is this sweep's doing.
-            while dev.worker.pid == worker:
-                await asyncio.sleep(LOOK_EVERY)
-        restarted = time.monotonic()
-        while not await all_taken_up(run, under_way) and time.monotonic() - restarted < 4 * RESUMED_WITHIN:
-            await asyncio.sleep(LOOK_EVERY)
-        resumed = time.monotonic() - restarted
-        trouble = await _ended(run)
+        await come(run, moment)
+        under_way, resumed = await kill_worker(self._site.rehearsal.dev, self._engine, run)
+        trouble = await ended(run)
         said = await asyncio.to_thread(_said, process)
         record = await record_of(run)
         if record and process.returncode != (0 if record.result == "released" else 1):
             trouble += f"the command ended with {process.returncode}: {said}"
-        await self._judge(Kill("worker", str(moment), len(under_way), resumed, commit, record, trouble), ends)
+        await self._judge(Kill("worker", str(moment), under_way, resumed, commit, record, trouble), ends)
 
     async def _judge(self, kill: Kill, ends: tuple[Result, ...]) -> None:
         result = kill.record.result if kill.record else ""
@@ -231,31 +215,6 @@ class _Sweep:
             self._report.require(kill.resumed < RESUMED_WITHIN, f"{what}: resumed after {kill.resumed:.1f} s")
         for line in await asyncio.to_thread(self._site.untidy, self._good):
             self._report.require(False, f"{what}: {line}")
-
-
-async def _come(run: Run[ReleaseRecord], moment: Moment) -> None:
-    """Wait for a moment of a run, or for its end."""
-    while True:
-        due = moment.due(await run.progress())
-        if due is not None:
-            await asyncio.sleep(max(due - time.time(), 0.0))
-            return
-        if (await run.handle.describe()).status != WorkflowExecutionStatus.RUNNING:
-            return
-        await asyncio.sleep(LOOK_EVERY)
-
-
-async def _ended(run: Run[ReleaseRecord]) -> str:
-    """Wait for a run's end. Returns what is wrong if it does not come; the run is terminated then."""
-    deadline = time.monotonic() + ENDS
-    while (await run.handle.describe()).status == WorkflowExecutionStatus.RUNNING:
-        if time.monotonic() > deadline:
-            progress = await run.progress()
-            parked = "; ".join(f"{step.id}: {step.trouble}" for step in progress.parked)
-            await run.handle.terminate("a measurement waits for nobody")
-            return f"not ended after {ENDS:.0f} s, in the phase {progress.phase}; parked: {parked or 'nothing'}"
-        await asyncio.sleep(4 * LOOK_EVERY)
-    return ""
 
 
 def _said(process: subprocess.Popen[str]) -> str:

@@ -19,7 +19,8 @@ Query = dict[str, list[str]]
 class Control:
     """The operations on an emulator as a whole.
 
-    reset, snapshot, resources, requests, faults, endpoints, real and latency; `answer` finds the one that a path names.
+    reset, snapshot, resources, requests, faults, endpoints, real, latency and clock; `answer` finds the one that a path
+    names.
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -38,6 +39,8 @@ class Control:
             ("GET", "real"): self._real,
             ("GET", "latency"): self._latency,
             ("PUT", "latency"): self._set_latency,
+            ("GET", "clock"): self._clock,
+            ("PUT", "clock"): self._set_clock,
         }
 
     def answer(self, method: str, path: str, query: Query, body: Document) -> Answer:
@@ -120,6 +123,17 @@ class Control:
             raise invalid_arguments(("factor", "constraint", "must be a number, 0 or more"))
         self._emulator.world.latency = float(factor)
         return {"factor": self._emulator.world.latency}
+
+    def _clock(self, query: Query, body: Document) -> Answer:
+        return {"ahead": self._emulator.world.ahead}
+
+    def _set_clock(self, query: Query, body: Document) -> Answer:
+        """Let Scaleway's clock differ from this computer's: signatures that were good are expired, or skewed."""
+        ahead = body.get("ahead")
+        if isinstance(ahead, bool) or not isinstance(ahead, (int, float)):
+            raise invalid_arguments(("ahead", "constraint", "must be a number of seconds"))
+        self._emulator.world.ahead = float(ahead)
+        return {"ahead": self._emulator.world.ahead}
 
 
 def _is_default(document: Document) -> bool:

@@ -62,6 +62,8 @@ class World:
     def __init__(self, latency: float = 0.0, seed: int | None = None, *, loopback: bool = False) -> None:
         self.latency = latency
         self.loopback = loopback
+        self.ahead = 0.0
+        """Seconds by which its clock is ahead of this computer's; negative if it is behind."""
         self.random = random.Random(seed)
         self.tables: dict[str, dict[str, Document]] = {}
         self.changed: dict[tuple[str, str], None] = {}
@@ -76,7 +78,7 @@ class World:
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return time.time() + self.ahead
 
     def timestamp(self, at: float | None = None) -> str:
         """A time as Scaleway writes it: 2026-07-21T10:18:52.123456Z."""

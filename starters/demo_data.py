@@ -95,12 +95,19 @@ class DemoData:
     # -- the database ------------------------------------------------------------------------------------------
 
     def sql(self, text: str, database: str = DATABASE) -> str:
-        """What psql prints, as the database's own user."""
+        """What psql prints, as the database's own user.
+
+        Raises:
+            RuntimeError: it fails.
+        """
         host, port = self._address()
         command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", str(port)]
         command += ["-U", DATABASE, "-d", database, "-c", text]
         variables = os.environ | {"PGPASSWORD": self._password()}
-        return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.strip()
+        told = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        if told.returncode:
+            raise RuntimeError(f"psql: {told.stderr.strip()}")
+        return told.stdout.strip()
 
     def _address(self) -> tuple[str, int]:
         instances = self._ask("rdb/v1/regions/{region}/instances")["instances"]
