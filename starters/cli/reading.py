@@ -11,6 +11,7 @@ from blueprint.environment.schema import json_schema
 from blueprint.errors import EngineError
 from blueprint.graph import in_dependency_order, resources_of
 from blueprint.plan import Plan
+from blueprint.plan_markdown import plan_markdown
 from starters.backups import backups
 from starters.cli.exits import Exit
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
@@ -20,7 +21,6 @@ from starters.releases import records
 from starters.render.backup_text import assets_text
 from starters.render.graph import by_plan, mermaid
 from starters.render.plan_json import plan_json
-from starters.render.plan_markdown import plan_markdown
 from starters.render.plan_text import plan_text
 from starters.render.release_text import release_record_text
 from starters.render.status_table import status_json, status_table

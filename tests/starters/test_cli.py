@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from blueprint.plan_markdown import LONGEST_COMMENT, plan_markdown
 from blueprint.planner import make_plan
 from blueprint.resource import Observed, Resource
 from starters.child import HOST, free_port
 from starters.cli.app import invoke
 from starters.cli.exits import Exit
-from starters.render.plan_markdown import LONGEST_COMMENT, plan_markdown
 from starters.temporal_server import TemporalServer
 from tests.workflows.house import UI, House, house, keys, request, small
 

@@ -1,4 +1,4 @@
-"""A plan for a pull request: counts at a glance, the differences folded, never too long to post."""
+"""A plan for a pull request or a page of Temporal's UI: counts at a glance, differences folded, never too long."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ LONGEST_COMMENT = 65_536
 _ROOM_FOR_THE_END = 400
 
 
-def plan_markdown(plan: Plan) -> str:
-    """The plan as GitHub-flavoured Markdown, under 65,536 characters."""
+def plan_markdown(plan: Plan, longest: int = LONGEST_COMMENT) -> str:
+    """The plan as GitHub-flavoured Markdown.
+
+    Args:
+        plan: to show.
+        longest: characters that it stays below.
+    """
     counts = {action: count for action, count in plan.counts().items() if count}
     head = [
         f"### Plan for `{plan.environment}`" + (" (destroy)" if plan.destroy else ""),
@@ -27,7 +32,7 @@ def plan_markdown(plan: Plan) -> str:
         return "\n".join([*head, "No changes.", ""])
     head += ["<details><summary>Changes</summary>", "", "```diff"]
     tail = ["```", "", "</details>", ""]
-    room = LONGEST_COMMENT - _ROOM_FOR_THE_END - sum(len(line) + 1 for line in (*head, *tail))
+    room = longest - _ROOM_FOR_THE_END - sum(len(line) + 1 for line in (*head, *tail))
     body: list[str] = []
     for index, change in enumerate(plan.changes):
         lines = list(_lines(change))
