@@ -71,7 +71,7 @@ GIVES: dict[str, type[Any]] = {
 }
 """What runs that have a turn give at their end, by type of workflow."""
 COMMIT = "commit"
-"""Key of a deploy's memo: which commit it brings."""
+"""Key of the memo of a deploy, and of an apply that a CI job began: which commit it brings."""
 WHATEVER = "whatever it is"
 SILENCE_OF_A_WORKER = timedelta(seconds=75)
 """A worker asks for work once a minute at least; Temporal remembers one that is gone for five."""
@@ -110,7 +110,7 @@ class Running:
     link: str
     """Its page in Temporal's UI."""
     commit: str = ""
-    """The release that it brings; empty if it is no deploy."""
+    """What it brings: a release, or the file of a commit that a CI job applies; empty if nobody said."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,18 @@ class Engine:
 
     # -- changing ----------------------------------------------------------------------------------------------
 
-    async def apply(self, change: ChangeInput) -> Run[ChangeOutput]:
+    async def apply(self, change: ChangeInput, commit: str = "") -> Run[ChangeOutput]:
         """Begin to bring an environment to what its file says.
 
+        Args:
+            change: the plan that was approved.
+            commit: which one the file is from, if a CI job applies it: so that the job finds its run again.
+
         Raises:
-            AnotherChangeRuns: the environment's turn is taken.
+            AnotherChangeRuns: the environment's turn is taken; its `running.commit` tells whether by the same commit.
         """
         plan = f"Plan: {change.fingerprint or WHATEVER}."
-        return await self.take_turn(Apply.run, "apply", change.request.target, change, plan)
+        return await self.take_turn(Apply.run, "apply", change.request.target, change, plan, commit)
 
     async def destroy(self, change: ChangeInput) -> Run[ChangeOutput]:
         """Begin to remove everything of an environment.
@@ -309,7 +313,7 @@ class Engine:
             target: the environment.
             argument: its input.
             details: what it is about, for its page in Temporal's UI.
-            commit: the release that it brings, if it does.
+            commit: what it brings, if it is from one.
             turn: which one.
 
         Raises:
@@ -382,6 +386,8 @@ def started_by() -> str:
     """Who starts runs from here: the CI job, or user and host."""
     if os.environ.get("GITHUB_ACTIONS"):
         return f"{os.environ.get('GITHUB_ACTOR', 'github')} (run {os.environ.get('GITHUB_RUN_ID', '?')})"
+    if os.environ.get("GITLAB_CI"):
+        return f"{os.environ.get('GITLAB_USER_LOGIN', 'gitlab')} (job {os.environ.get('CI_JOB_ID', '?')})"
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 

@@ -17,6 +17,7 @@ from blueprint.contract import Target
 from blueprint.errors import EngineError
 from blueprint.release.facts import FreezeFacts
 from blueprint.release.record import RECORD, Origin, ReleaseRecord
+from starters.ci.job import job_link
 from starters.engine import Engine, Run, started_by
 from workflows.freeze import Freeze
 from workflows.identity import freeze_id
@@ -37,9 +38,7 @@ class NotFrozen(EngineError):
 
 def origin() -> Origin:
     """Who starts releases from here, with the page of the CI run if it is one."""
-    server, repository, run = (os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
-    link = f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
-    return Origin(by=started_by(), link=link or os.environ.get("CI_JOB_URL", ""))
+    return Origin(by=started_by(), link=job_link(os.environ))
 
 
 async def freeze(engine: Engine, target: Target, reason: str, hours: float | None = None) -> FreezeFacts:
