@@ -112,6 +112,10 @@ class Running:
     commit: str = ""
     """What it brings: a release, or the file of a commit that a CI job applies; empty if nobody said."""
 
+    def brings(self, operation: str, commit: str) -> bool:
+        """Whether it is the run that a job of this commit would start: the job joins it."""
+        return bool(commit) and (self.operation, self.commit) == (operation, commit)
+
 
 @dataclass(frozen=True)
 class Run(Generic[T]):

@@ -1,7 +1,7 @@
 """GitHub's REST API, as much of it as a report needs: comments of pull requests, issues, who merged a commit.
 
-A report is level-triggered: it is looked for by its marker and written if it is not what it should be. So an answer that
-was lost, and a job that is run again, leave one comment and one issue.
+A report is level-triggered: it is looked for by its marker and written if it is not what it should be. So an answer
+that was lost, and a job that is run again, leave one comment and one issue.
 """
 
 from __future__ import annotations
@@ -210,7 +210,10 @@ class GitHub:
         why = f"{method} {path}: {answer.status_code} {_message(answer)}"
         if answer.status_code >= 500 or _is_limit(answer):
             raise _Later(why, _asked_pause(answer))
-        remedy = {401: "the token is not valid", 403: "give the job the permission: `pull-requests: write`, `issues: write`"}
+        remedy = {
+            401: "the token is not valid",
+            403: "give the job the permission: `pull-requests: write`, `issues: write`",
+        }
         raise GitHubFailed(why, remedy=remedy.get(answer.status_code, ""))
 
 

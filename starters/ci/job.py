@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 from blueprint.errors import EngineError
 
@@ -71,19 +72,19 @@ class Job:
             file.write(text[:room].decode(errors="ignore").encode())
 
     def annotate(self, error: EngineError) -> None:
-        """Put an error where a person looks first: into the diff if it names lines of a file, else on the job's page."""
+        """Put an error where people look first: into the diff if it names lines of a file, else on the job's page."""
         if not self.annotates:
             return
         lines = _AT_LINE.findall(error.message)[:MOST_ANNOTATIONS]
         for number, message in lines:
-            print(_command("error", message, file=error.subject, line=number), file=sys.stderr)
+            click.echo(_command("error", message, file=error.subject, line=number), err=True)
         if not lines:
-            print(_command("error", str(error), title=error.code), file=sys.stderr)
+            click.echo(_command("error", str(error), title=error.code), err=True)
 
     def notice(self, message: str) -> None:
         """Put a sentence on the job's page."""
         if self.annotates:
-            print(_command("notice", message), file=sys.stderr)
+            click.echo(_command("notice", message), err=True)
 
 
 def job_link(environ: Mapping[str, str]) -> str:

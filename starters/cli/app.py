@@ -14,7 +14,7 @@ from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
-from starters.cli import backing, changing, local, reading, rehearsing, releasing, restoring, steering
+from starters.cli import backing, changing, ci, local, reading, rehearsing, releasing, restoring, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
 from workflows.connection import in_our_words
@@ -85,6 +85,7 @@ for command in (
     steering.skip,
     steering.abort,
     steering.cancel,
+    ci.ci,
     local.dev,
     local.emulator,
     local.doctor,
@@ -123,6 +124,8 @@ def _session_of(context: click.Context | None) -> Session | None:
 
 
 def _show(error: EngineError, session: Session | None) -> None:
+    if session:
+        session.job.annotate(error)
     if session and session.is_json:
         session.print_json(
             {"error": {"code": error.code, "subject": error.subject, "message": error.message, "remedy": error.remedy}}
@@ -134,14 +137,17 @@ def _show(error: EngineError, session: Session | None) -> None:
 
 
 def _say_what_goes_on(session: Session | None) -> None:
-    click.echo("", err=True)
     if session and session.running:
         name, link = session.running
-        click.echo(f"The run goes on: {link}", err=True)
-        click.echo(f"  watch it: scaleway-infra watch {name}", err=True)
-        click.echo(f"  stop it:  scaleway-infra cancel {name}", err=True)
+        lines = [f"The run goes on: {link}", f"  watch it: scaleway-infra watch {name}"]
+        lines += [f"  stop it:  scaleway-infra cancel {name}"]
+    elif session and session.beginning:
+        lines = [f"Interrupted while a run was being started; it may go on: scaleway-infra watch {session.beginning}"]
     else:
-        click.echo("Interrupted; nothing was started.", err=True)
+        lines = ["Interrupted; nothing was started."]
+    click.echo("\n".join(["", *lines]), err=True)
+    if session:
+        session.job.summarize("\n".join(f"- {line.strip()}" for line in lines))
 
 
 def main() -> None:

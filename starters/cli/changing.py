@@ -185,11 +185,11 @@ async def change(
         plan = await patiently(session, engine, engine.plan(request), f"planning {name}")
         if not session.is_json:
             session.console.print(plan_text(plan))
-        if refused := _refusal(plan):
+        if refused := refusal_of(plan):
             raise refused
         if not plan.steps:
             if session.is_json:
-                _show_output(session, ChangeOutput(counts=plan.counts(), fingerprint=plan.fingerprint()))
+                show_output(session, ChangeOutput(counts=plan.counts(), fingerprint=plan.fingerprint()))
             return Exit.DONE
         if not approval.given and not approval.ask():
             session.stderr.print("Nothing was changed.")
@@ -199,12 +199,12 @@ async def change(
     begin = engine.destroy if request.destroy else engine.apply
     output = await in_turn(session, engine, loaded, lambda: begin(approved), wait=wait, detach=detach)
     if output is not None:
-        _show_output(session, output)
+        show_output(session, output)
     return Exit.DONE
 
 
-def _refusal(plan: Plan) -> EngineError | None:
-    """Why this plan cannot be carried out, or None."""
+def refusal_of(plan: Plan) -> EngineError | None:
+    """Why a plan cannot be carried out, or None."""
     if plan.blocked:
         names = ", ".join(item.key for item in plan.blocked)
         return Conflict(f"conflicts stand in the way: {names}", subject=plan.environment)
@@ -221,7 +221,8 @@ def _refusal(plan: Plan) -> EngineError | None:
     )
 
 
-def _show_output(session: Session, output: ChangeOutput) -> None:
+def show_output(session: Session, output: ChangeOutput) -> None:
+    """How an apply or a destroy ended."""
     if session.is_json:
         session.print_json(output.model_dump(mode="json"))
         return

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import click
 
@@ -18,7 +16,7 @@ from blueprint.release.site import site_of
 from starters.cli.changing import Approval, confirm_option, yes_option
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.turns import detach_option, followed, wait_for_turn, wait_option
+from starters.cli.turns import begun, detach_option, followed, wait_for_turn, wait_option
 from starters.cli.watch import patiently
 from starters.engine import AnotherChangeRuns, Engine, Run
 from starters.releases import freeze as begin_freeze
@@ -66,14 +64,9 @@ def deploy(
     loaded = session.load(environment)
     approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
     backed_up = backup_site(loaded.environment, loaded.target)
-    request = ReleaseInput(site=_site(loaded), ref=ref, force=force, origin=origin(), backup=backed_up)
+    request = ReleaseInput(site=site_in(loaded), ref=ref, force=force, origin=origin(), backup=backed_up)
     releasing = Releasing(session, loaded, approval, dry_run=dry_run, wait=wait, detach=detach)
-
-    def plan_of(look: ReleaseLook) -> ReleasePlan:
-        assert look.plan is not None
-        return look.plan
-
-    return session.run(lambda: releasing.carry_out(request, plan_of, _started_or_joined))
+    return session.run(lambda: releasing.carry_out(request, deploy_plan, started_or_joined))
 
 
 @click.command()
@@ -107,7 +100,7 @@ def rollback(
     """
     loaded = session.load(environment)
     approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
-    request = ReleaseInput(site=_site(loaded), force=force, origin=origin(), reason=reason)
+    request = ReleaseInput(site=site_in(loaded), force=force, origin=origin(), reason=reason)
     releasing = Releasing(session, loaded, approval, dry_run=dry_run, wait=wait, detach=detach)
 
     def plan_of(look: ReleaseLook) -> ReleasePlan:
@@ -125,7 +118,7 @@ def rollback(
 def releases(session: Session, environment: str) -> None:
     """Show what the nodes run, what they can go back to, and the latest deploys."""
     loaded = session.load(environment)
-    request = ReleaseInput(site=_site(loaded), origin=origin())
+    request = ReleaseInput(site=site_in(loaded), origin=origin())
 
     async def main() -> None:
         engine = await session.engine()
@@ -180,7 +173,12 @@ def unfreeze(session: Session, environment: str) -> None:
     session.run(main)
 
 
-def _site(loaded: Loaded) -> Site:
+def site_in(loaded: Loaded) -> Site:
+    """Where an environment's application runs.
+
+    Raises:
+        UsageRefused: it has none.
+    """
     site = site_of(loaded.environment, loaded.target)
     if site is None:
         raise UsageRefused(
@@ -189,8 +187,18 @@ def _site(loaded: Loaded) -> Site:
     return site
 
 
-async def _started_or_joined(session: Session, engine: Engine, release: ReleaseInput) -> Run[ReleaseRecord]:
-    """The deploy of this commit: a new run, or the one that somebody started a moment ago."""
+def deploy_plan(look: ReleaseLook) -> ReleasePlan:
+    """What a deploy of the ref that was looked for would do."""
+    assert look.plan is not None
+    return look.plan
+
+
+async def started_or_joined(session: Session, engine: Engine, release: ReleaseInput) -> Run[ReleaseRecord]:
+    """The deploy of this commit: a new run, or the one that somebody started a moment ago.
+
+    Raises:
+        AnotherChangeRuns: something else runs.
+    """
     try:
         return await engine.deploy(release)
     except AnotherChangeRuns:
@@ -208,7 +216,7 @@ async def _joined(session: Session, engine: Engine, target: Target, commit: str)
     run, running = await engine.current(target), await engine.running(target)
     if run is None or running is None:
         return None
-    if not commit or running.commit != commit:
+    if not (commit and running.brings("deploy", commit)):
         raise AnotherChangeRuns(running)
     session.stderr.print(f"Joined: this very deploy was started by {running.started_by}.")
     return run
@@ -224,10 +232,20 @@ class Releasing:
         dry_run: show what would happen, and nothing else.
         wait: wait for a change that is running first.
         detach: do not watch it.
+        queued: several commits wait for the turn, and it comes to them in any order: one that the nodes' release
+            contains already is done.
     """
 
     def __init__(
-        self, session: Session, loaded: Loaded, approval: Approval, *, dry_run: bool, wait: bool, detach: bool
+        self,
+        session: Session,
+        loaded: Loaded,
+        approval: Approval,
+        *,
+        dry_run: bool,
+        wait: bool,
+        detach: bool,
+        queued: bool = False,
     ) -> None:
         self._session = session
         self._loaded = loaded
@@ -235,6 +253,7 @@ class Releasing:
         self._dry_run = dry_run
         self._wait = wait
         self._detach = detach
+        self._queued = queued
 
     async def carry_out(
         self,
@@ -247,10 +266,30 @@ class Releasing:
         Raises:
             EngineError: it was refused, or failed.
         """
+        engine = await self._session.engine()
+        while True:
+            try:
+                return await self._carry_out(engine, request, plan_of, begin)
+            except AnotherChangeRuns:
+                # It took the turn between our look and our start: what it changes has to be looked at again.
+                if not self._wait:
+                    raise
+
+    async def _carry_out(
+        self,
+        engine: Engine,
+        request: ReleaseInput,
+        plan_of: Callable[[ReleaseLook], ReleasePlan],
+        begin: Callable[[Session, Engine, ReleaseInput], Awaitable[Run[ReleaseRecord]]],
+    ) -> int:
         session, target = self._session, self._loaded.target
-        engine = await session.engine()
         if self._wait:
-            await wait_for_turn(session, engine, self._loaded)
+            running = await engine.running(target)
+            # Not for itself: a CI job that is run again goes on watching what it has started.
+            if not (running and running.brings("deploy", request.ref)):
+                await wait_for_turn(session, engine, self._loaded)
+            elif run := await _joined(session, engine, target, request.ref):
+                return await self._started(engine, run)
         look = await patiently(session, engine, engine.releases(request), f"looking at the nodes of {target.env}")
         plan = plan_of(look)
         ends = self._dry_run or not (plan.batches or plan.refusals)
@@ -262,7 +301,9 @@ class Releasing:
         elif ends:
             session.print_json(plan.model_dump(mode="json"))
         if ends:
-            return Exit.DONE
+            return self._nothing_to_do(plan, "unchanged")
+        if self._queued and {refusal.code for refusal in plan.refusals} == {"older"}:
+            return self._nothing_to_do(plan, "overtaken")
         if plan.refusals:
             raise ReleaseRefused(
                 "; ".join(refusal.text for refusal in plan.refusals),
@@ -273,9 +314,17 @@ class Releasing:
             session.stderr.print("Nothing was changed.")
             return Exit.FAILED
         # From here on it is this commit, whatever becomes of the branch.
-        return await self._started(
-            engine, await begin(session, engine, request.model_copy(update={"ref": plan.commit}))
-        )
+        resolved = request.model_copy(update={"ref": plan.commit})
+        return await self._started(engine, await begun(session, self._loaded, begin(session, engine, resolved)))
+
+    def _nothing_to_do(self, plan: ReleasePlan, result: str) -> int:
+        if self._dry_run:
+            return Exit.DONE
+        job = self._session.job
+        job.output(result=result, release=plan.commit)
+        why = "all nodes run it already" if result == "unchanged" else f"{short(plan.previous)} contains it already"
+        job.summarize(f"### {plan.action} {self._loaded.target.environment} `{short(plan.commit)}`: {why}")
+        return Exit.DONE
 
     async def _started(self, engine: Engine, run: Run[ReleaseRecord]) -> int:
         self._session.stderr.print(f"Started: {run.link}", soft_wrap=True)
@@ -300,6 +349,5 @@ class Releasing:
             self._session.print_json(record.model_dump(mode="json"))
         else:
             self._session.console.print(release_record_text(record))
-        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-            with Path(summary).open("a") as file:
-                file.write(release_markdown(record))
+        self._session.job.output(result=record.result.replace(" ", "-"), release=record.commit)
+        self._session.job.summarize(release_markdown(record))

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from rich.console import Console
 from blueprint.contract import PlanInput, Target
 from blueprint.environment import Environment, parse
 from blueprint.environment.loader import read
+from starters.ci.job import Job
 from starters.dev_state import read_endpoints
 from starters.engine import Engine, target_of
 
@@ -37,12 +38,16 @@ class Session:
         directory: folder of the environment files.
         state_dir: folder of a local `dev`, whose addresses are used where the environment names none.
         running: environment and link of a run that is being followed, for whoever interrupts.
+        beginning: environment of a run that is just being started, for whoever interrupts just then.
+        job: the CI job that this is part of, if it is.
     """
 
     output: str
     directory: Path
     state_dir: Path
     running: tuple[str, str] | None = None
+    beginning: str = ""
+    job: Job = field(default_factory=Job.here)
 
     @cached_property
     def console(self) -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -67,7 +68,7 @@ async def in_turn(
     """
     while True:
         try:
-            run = await begin()
+            run = await begun(session, loaded, begin(), turn)
             break
         except AnotherChangeRuns:
             if not wait:
@@ -79,14 +80,36 @@ async def in_turn(
     return await followed(session, engine, loaded, run, turn)
 
 
+async def begun(session: Session, loaded: Loaded, begin: Awaitable[Run[T]], turn: Turn = turn_id) -> Run[T]:
+    """Begin a run; whoever interrupts just then is told whether it has begun, for a call in flight is not called back.
+
+    Raises:
+        AnotherChangeRuns: the turn is taken.
+    """
+    session.beginning = _name(loaded, turn)
+    beginning = asyncio.ensure_future(begin)
+    try:
+        run = await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        session.running = (_name(loaded, turn), (await beginning).link)
+        raise
+    session.beginning = ""
+    return run
+
+
 async def followed(session: Session, engine: Engine, loaded: Loaded, run: Run[T], turn: Turn = turn_id) -> T:
     """Follow a run to its end; whoever interrupts is told that it goes on.
 
     Raises:
         EngineError: the run failed.
     """
-    kind = next(name for name, known in TURNS.items() if known is turn)
-    session.running = (loaded.environment.env + ("" if turn is turn_id else f" --of {kind}"), run.link)
+    session.running = (_name(loaded, turn), run.link)
     result = await follow(session, engine, run, loaded.target.environment)
     session.running = None
     return result
+
+
+def _name(loaded: Loaded, turn: Turn) -> str:
+    """What `watch` and `cancel` know a run by."""
+    kind = next(name for name, known in TURNS.items() if known is turn)
+    return loaded.environment.env + ("" if turn is turn_id else f" --of {kind}")
