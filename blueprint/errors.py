@@ -5,6 +5,7 @@
     ├── PlanOutOfDate             plan_out_of_date         the world moved since the plan was made
     ├── Conflict                  conflict                 something stands in the plan's way that a person has to clear
     ├── Aborted                   aborted                  an operator ended the run
+    │   └── Rejected              rejected                 nobody approved the run in time, or somebody rejected it
     ├── ReleaseRefused            release_refused          a deploy or rollback must not begin: its reasons say why
     ├── ReleaseFailed             release_failed           a release ended before, or without, going back
     ├── RolledBack                rolled_back              a release did not do; the one before runs again
@@ -109,6 +110,12 @@ class Aborted(EngineError):
     """An operator ended the run."""
 
     code = "aborted"
+
+
+class Rejected(Aborted):
+    """Nothing was changed: somebody said no to what the run would have done, or nobody said yes in time."""
+
+    code = "rejected"
 
 
 class ReleaseRefused(EngineError):

@@ -9,12 +9,17 @@ from typing import Any, Protocol
 from temporalio import workflow
 
 from blueprint import contract
+from blueprint.approval import Proposal
 from blueprint.environment import parse
-from blueprint.errors import Conflict, PlanOutOfDate
+from blueprint.errors import Conflict, EngineError, PlanOutOfDate, Protected, Rejected
 from blueprint.plan import MUTATING, Plan
+from blueprint.plan_markdown import plan_markdown
+from blueprint.release.record import Origin
 from blueprint.release.site import site_of
+from workflows.approval import Gate
 from workflows.calls import look
 from workflows.failures import failure
+from workflows.identity import STARTED_BY
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, Phase, Progress, SkipInput
 from workflows.parking import Parking
 from workflows.release.timeline import Timeline
@@ -35,15 +40,15 @@ class ChangeRun:
         self._progress = Progress()
         self._walk: Walk | None = None
         self._timeline = Timeline(self._show)
+        self.gate = Gate(self._look, _proposal, self._timeline)
 
     async def plan(self) -> Plan:
         """Make the plan again, and refuse it if it is not the approved one.
 
         Raises:
-            ApplicationError: plan_out_of_date, or a conflict stands in the way.
+            ApplicationError: plan_out_of_date, or a conflict or protection stands in the way.
         """
-        request = self._input.request
-        plan = await look(contract.PLAN, request, f"plan of {request.target.environment}")
+        plan = await self._look()
         approved = self._input.fingerprint
         if approved is not None and plan.fingerprint() != approved:
             raise failure(
@@ -53,10 +58,36 @@ class ChangeRun:
                     remedy="look at a new plan and approve that",
                 )
             )
-        if plan.blocked:
-            reasons = "; ".join(f"{change.key}: {change.why}" for change in plan.blocked)
-            raise failure(Conflict(f"conflicts stand in the way: {reasons}"))
+        if refused := _refusal(plan):
+            raise failure(refused)
         return plan
+
+    async def approved(self, plan: Plan) -> Plan:
+        """Wait for somebody's approval, if the environment's file asks for it and the plan changes anything.
+
+        Returns:
+            The plan as it was approved.
+
+        Raises:
+            ApplicationError: rejected.
+        """
+        request = self._input.request
+        rules = parse(request.environment).approval
+        if rules is None or not plan.pending:
+            return plan
+        self.enter("approval")
+        operation = "destroy" if request.destroy else "apply"
+        try:
+            return await self.gate.approved(plan, rules, operation, request.target.environment, self._origin())
+        except Rejected as error:
+            raise failure(error, self.gate.record) from None
+
+    def _origin(self) -> Origin:
+        return self._input.origin or Origin(by=workflow.info().typed_search_attributes.get(STARTED_BY) or "somebody")
+
+    async def _look(self) -> Plan:
+        request = self._input.request
+        return await look(contract.PLAN, request, f"plan of {request.target.environment}")
 
     async def carry_out(self, plan: Plan) -> ChangeOutput:
         """Walk through the plan.
@@ -80,6 +111,7 @@ class ChangeRun:
             skipped=(*self._walk.skipped(), *(upkeep.skipped if upkeep else ())),
             held=tuple(change.key for change in plan.changes if change.action == "held"),
             outputs={key: self._walk.outputs.get(key, {}) for key in sorted(c.key for c in plan.changes if c.resource)},
+            approval=self.gate.record,
         )
 
     async def _stoppable(self, upkeep: Coroutine[Any, Any, None]) -> None:
@@ -95,7 +127,8 @@ class ChangeRun:
 
     def _show(self) -> None:
         steps = "\n".join(f"- {step.state}: {step.id}" for step in self._timeline.progress())
-        workflow.set_current_details(f"{self.parking.details()}\n\n{steps}")
+        waiting = self.gate.waiting.details() if self.gate.waiting else self.parking.details()
+        workflow.set_current_details(f"{waiting}\n\n{steps}")
 
     def enter(self, phase: Phase) -> None:
         """Say what the run is at."""
@@ -104,7 +137,31 @@ class ChangeRun:
     def progress(self) -> Progress:
         """The run, seen from outside."""
         steps = self._walk.progress() if self._walk else ()
-        return self._progress.model_copy(update={"steps": (*self._timeline.progress(), *steps)})
+        return self._progress.model_copy(
+            update={"steps": (*self._timeline.progress(), *steps), "approval": self.gate.waiting}
+        )
+
+
+LONGEST_DETAILS = 20_000
+"""Characters of a plan on a run's page: more would be read by nobody there."""
+
+
+def _proposal(plan: Plan) -> Proposal:
+    refused = _refusal(plan)
+    return Proposal(
+        fingerprint=plan.fingerprint(),
+        text=plan_markdown(plan, LONGEST_DETAILS),
+        obstacle=refused.message if refused else "",
+    )
+
+
+def _refusal(plan: Plan) -> EngineError | None:
+    """Why this plan cannot be carried out, or None."""
+    held = [change for change in plan.changes if change.action == "held"] if plan.destroy else []
+    reasons = "; ".join(f"{change.key}: {change.why}" for change in plan.blocked or held)
+    if plan.blocked:
+        return Conflict(f"conflicts stand in the way: {reasons}")
+    return Protected(f"protected objects stay: {reasons}") if held else None
 
 
 def _touches_nodes(plan: Plan) -> bool:

@@ -6,13 +6,14 @@ from temporalio import workflow
 
 from blueprint.release.decision import plan_deploy, plan_rollback
 from blueprint.release.record import ReleaseRecord
+from workflows.approval import Approvable
 from workflows.change import Steerable
 from workflows.messages import ReleaseInput
 from workflows.release.run import ReleaseRun
 
 
 @workflow.defn(name="Deploy")
-class Deploy(Steerable):
+class Deploy(Steerable, Approvable):
     """Prepare everywhere, migrate once, then node by node; back by itself if it does not do."""
 
     run_state: ReleaseRun
@@ -27,7 +28,7 @@ class Deploy(Steerable):
         """Bring every node to the commit of the ref.
 
         Raises:
-            ApplicationError: release_refused, release_failed, rolled_back or aborted.
+            ApplicationError: release_refused, rejected, release_failed, rolled_back or aborted.
         """
         record = await self.run_state.run()
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 from blueprint import contract
-from blueprint.errors import LeftOver, Protected
+from blueprint.errors import LeftOver
+from workflows.approval import Approvable
 from workflows.calls import look
 from workflows.change import ChangeRun, Steerable
 from workflows.failures import failure
@@ -13,7 +14,7 @@ from workflows.messages import ChangeInput, ChangeOutput
 
 
 @workflow.defn(name="Destroy")
-class Destroy(Steerable):
+class Destroy(Steerable, Approvable):
     """Plan the removal of everything that is ours, carry it out, look again."""
 
     run_state: ChangeRun
@@ -27,14 +28,10 @@ class Destroy(Steerable):
         """Remove the environment.
 
         Raises:
-            ApplicationError: plan_out_of_date, conflict, protected, aborted, or left_over if something of ours is
-                still there at the end.
+            ApplicationError: plan_out_of_date, conflict, protected, rejected, aborted, or left_over if something of
+                ours is still there at the end.
         """
-        plan = await self.run_state.plan()
-        held = [change for change in plan.changes if change.action == "held"]
-        if held:
-            reasons = "; ".join(f"{change.key}: {change.why}" for change in held)
-            raise failure(Protected(f"protected objects stay: {reasons}"))
+        plan = await self.run_state.approved(await self.run_state.plan())
         output = await self.run_state.carry_out(plan)
         self.run_state.enter("proving")
         environment = input.request.target.environment

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from blueprint.approval import ApprovalRecord, Waiting
 from blueprint.backup.site import BackupSite
 from blueprint.contract import PlanInput
+from blueprint.environment.approval import Approval
 from blueprint.plan import Plan
 from blueprint.release.contract import Site
 from blueprint.release.decision import ReleasePlan
@@ -21,6 +23,8 @@ class ChangeInput(Model):
     """What the plan is made of."""
     fingerprint: str | None = None
     """Of the plan that was approved; another plan is refused. None: whatever the plan says is done."""
+    origin: Origin | None = None
+    """Who asked for it, and from where; None: whoever started the run."""
 
 
 class ChangeOutput(Model):
@@ -36,6 +40,8 @@ class ChangeOutput(Model):
     """Keys of objects that protection held."""
     outputs: dict[str, dict[str, Any]] = {}
     """Outputs of what was made or changed, by resource key."""
+    approval: ApprovalRecord | None = None
+    """Whose word it waited for; None if for nobody's."""
 
 
 class SkipInput(Model):
@@ -52,6 +58,26 @@ class AbortInput(Model):
 
     reason: str
     """For the record."""
+
+
+class ApproveInput(Model):
+    """Somebody's yes to what the run would do."""
+
+    by: str = ""
+    """Who says so."""
+    reason: str = ""
+    """For the record."""
+    fingerprint: str = ""
+    """Of what he has seen: refused if something else is shown by now. Empty: of whatever is shown."""
+
+
+class RejectInput(Model):
+    """Somebody's no to what the run would do."""
+
+    by: str = ""
+    """Who says so."""
+    reason: str = ""
+    """For the record, and for whoever asked for the run."""
 
 
 class Decided(Model):
@@ -83,6 +109,7 @@ class StepProgress(Model):
 
 Phase = Literal[
     "planning",
+    "approval",
     "changing",
     "proving",
     "preflight",
@@ -110,6 +137,8 @@ class Progress(Model):
     """Of the plan, once there is one."""
     steps: tuple[StepProgress, ...] = ()
     """Every step of the plan."""
+    approval: Waiting | None = None
+    """What waits for approval; None if nothing does."""
 
     @property
     def parked(self) -> tuple[StepProgress, ...]:
@@ -139,6 +168,8 @@ class ReleaseInput(Model):
     """For a deploy: what is backed up before it migrates; nothing if None."""
     reason: str = ""
     """For a rollback: what is wrong with the release that goes."""
+    approval: Approval | None = None
+    """For a deploy: whose word it waits for; for nobody's if None."""
 
 
 class ReleaseLook(Model):

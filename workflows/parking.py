@@ -128,11 +128,18 @@ class Parking:
         self._show()
 
     def _show(self) -> None:
-        """In search attributes too: those are seen even while no worker is there to answer."""
-        first = next(iter(self.parked), None)
-        workflow.upsert_search_attributes(
-            [
-                NEEDS_OPERATOR.value_set(first is not None),
-                BLOCKED_STEP.value_set(first[:LONGEST_KEYWORD]) if first else BLOCKED_STEP.value_unset(),
-            ]
-        )
+        show_blocked(next(iter(self.parked), None))
+
+
+def show_blocked(step: str | None) -> None:
+    """In search attributes too: those are seen even while no worker is there to answer.
+
+    Args:
+        step: the first one that waits for an operator; None if none does.
+    """
+    workflow.upsert_search_attributes(
+        [
+            NEEDS_OPERATOR.value_set(step is not None),
+            BLOCKED_STEP.value_set(step[:LONGEST_KEYWORD]) if step else BLOCKED_STEP.value_unset(),
+        ]
+    )

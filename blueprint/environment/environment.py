@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from blueprint.environment.app import App
+from blueprint.environment.approval import Protection
 from blueprint.environment.backup import Backup
 from blueprint.environment.base import Section
 from blueprint.environment.buckets import Bucket
@@ -54,6 +55,8 @@ class Environment(Section):
     """Scaleway project of the environment; the default project of the worker (SCW_DEFAULT_PROJECT_ID) if left out."""
     production: bool = False
     """Whether every change has to be confirmed by typing the environment's name."""
+    approval: Protection = None
+    """Protects the environment: changes wait for somebody's approval; they do not if left out."""
     allow_destroy: list[
         Annotated[
             str, Matching(r"[a-z_]+\..+", "<kind>.<name>, such as bucket.equitya-prod-files or database.*", limit=200)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -56,6 +58,14 @@ class ReleasePlan(Model):
     def nodes(self) -> tuple[str, ...]:
         """Nodes that change, in order."""
         return tuple(node for batch in self.batches for node in batch)
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that are equal for two plans exactly if they would do the same.
+
+        In which order nodes come does not count: it follows from who is in good health at the moment.
+        """
+        essence = (self.action, self.commit, self.previous, self.in_place, sorted(self.nodes), sorted(self.prepare))
+        return hashlib.sha256(json.dumps(essence).encode()).hexdigest()[:16]
 
 
 def plan_deploy(facts: ReleaseFacts, app: App, *, force: bool = False) -> ReleasePlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from blueprint.approval import ApprovalRecord
 from blueprint.release.decision import Action
 from blueprint.resource import Model
 
@@ -66,6 +67,8 @@ class ReleaseRecord(Model):
     result: Result = "running"
     reason: str = ""
     """Why it did not end as released."""
+    approval: ApprovalRecord | None = None
+    """Whose word it waited for; None if for nobody's."""
     started: float = 0.0
     """Seconds since the epoch."""
     ended: float = 0.0

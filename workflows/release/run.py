@@ -10,13 +10,15 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 from temporalio.workflow import ActivityHandle
 
-from blueprint.errors import Aborted, ReleaseFailed, ReleaseRefused, RolledBack
+from blueprint.errors import Aborted, Rejected, ReleaseFailed, ReleaseRefused, RolledBack
 from blueprint.release import contract
 from blueprint.release.contract import FactsInput, MarkInput, MigrationPlan, NodeInput, ProbeInput
 from blueprint.release.decision import Action, ReleasePlan, short
 from blueprint.release.facts import ReleaseFacts
+from blueprint.release.plan_markdown import release_proposal
 from blueprint.release.record import RECORD, ProbeRecord, ReleaseRecord
-from workflows.calls import BUILDING, begin
+from workflows.approval import Gate
+from workflows.calls import BUILDING, begin, look
 from workflows.failures import code_of, failure, told
 from workflows.messages import Phase, Progress, ReleaseInput
 from workflows.parking import Decision, Parking
@@ -58,7 +60,9 @@ class ReleaseRun:
         self.timeline = Timeline(self._show)
         self._input = input
         self._site = input.site
+        self._facts = FactsInput(site=input.site, ref=input.ref if action == "deploy" else "")
         self._decide = decide
+        self.gate = Gate(self._outlook, lambda found: release_proposal(found[0], input.site.app), self.timeline)
         self._phase: Phase = "preflight"
         self._record = ReleaseRecord(
             environment=input.site.target.environment,
@@ -70,7 +74,7 @@ class ReleaseRun:
 
     def progress(self) -> Progress:
         """The run, seen from outside."""
-        return Progress(phase=self._phase, steps=self.timeline.progress())
+        return Progress(phase=self._phase, steps=self.timeline.progress(), approval=self.gate.waiting)
 
     async def run(self) -> ReleaseRecord:
         """From the facts to the record. A cancelled run takes the touched nodes back first.
@@ -84,6 +88,7 @@ class ReleaseRun:
             return await asyncio.shield(story)
         except asyncio.CancelledError:
             self.timeline.stop()
+            self.gate.close()
             # While a question stands, cancelling answers it. One that comes on the way back still has to be asked.
             if self.parking.parked:
                 self.parking.close()
@@ -105,6 +110,7 @@ class ReleaseRun:
                 raise self._failed(ReleaseRefused(reasons, subject=short(plan.commit), remedy=remedies))
             if not plan.batches:
                 return self._end("released", "all nodes run it already")
+            plan, facts = await self._approved(plan, facts)
             await self._ready(plan)
             await self._change(plan, facts)
             await self._settle(plan)
@@ -113,13 +119,28 @@ class ReleaseRun:
             raise self._failed(Aborted("cancelled before any node was touched")) from None
 
     async def _look(self) -> ReleaseFacts:
-        request = FactsInput(site=self._site, ref=self._input.ref if self._record.action == "deploy" else "")
         try:
-            return await self.timeline.carry_out(
-                "preflight", contract.FACTS, request, "look at every node and the pool"
-            )
+            return await self.timeline.carry_out("preflight", contract.FACTS, self._facts, "look at nodes and pool")
         except ActivityError as error:
             raise self._failed(ReleaseFailed(told(error))) from None
+
+    async def _approved(self, plan: ReleasePlan, facts: ReleaseFacts) -> tuple[ReleasePlan, ReleaseFacts]:
+        """Wait for somebody's approval, if the environment's file asks for it. A rollback is an emergency."""
+        rules, origin = self._input.approval, self._input.origin
+        if rules is None or plan.action != "deploy":
+            return plan, facts
+        self._enter("approval")
+        try:
+            found = await self.gate.approved((plan, facts), rules, plan.action, self._record.environment, origin)
+        except Rejected as error:
+            self._note(approval=self.gate.record)
+            raise self._failed(error) from None
+        self._note(approval=self.gate.record)
+        return found
+
+    async def _outlook(self) -> tuple[ReleasePlan, ReleaseFacts]:
+        facts = await look(contract.FACTS, self._facts, "look once more at every node and the pool")
+        return self._decide(facts), facts
 
     async def _ready(self, plan: ReleasePlan) -> None:
         """Everything that no traffic notices: files on all nodes side by side, then the database."""
@@ -355,7 +376,8 @@ class ReleaseRun:
     def _show(self) -> None:
         what = f"{self._record.action} of {short(self._record.commit)}: {self._phase}"
         steps = "\n".join(f"- {step.state}: {step.id}" for step in self.timeline.progress())
-        workflow.set_current_details(f"{what}\n\n{self.parking.details()}\n\n{steps}")
+        waiting = self.gate.waiting.details() if self.gate.waiting else self.parking.details()
+        workflow.set_current_details(f"{what}\n\n{waiting}\n\n{steps}")
 
     def _note(self, **facts: object) -> None:
         self._record = self._record.model_copy(update=facts)
