@@ -14,7 +14,6 @@ from types import FrameType
 
 import click
 
-from blueprint.backup.site_of import backup_site
 from blueprint.errors import EngineError, PlanOutOfDate
 from blueprint.plan import Plan
 from blueprint.plan_markdown import plan_markdown
@@ -31,14 +30,14 @@ from starters.ci.report import (
 from starters.cli.changing import Approval, fingerprint_option, refusal_of, show_output
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.reading import detailed_option
-from starters.cli.releasing import Releasing, deploy_plan, site_in, started_or_joined
+from starters.cli.releasing import Releasing, deploy_of, deploy_plan, started_or_joined
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.turns import begun, followed, wait_for_turn
 from starters.cli.watch import patiently
 from starters.engine import AnotherChangeRuns, Engine
 from starters.releases import origin
 from starters.render.plan_text import plan_text
-from workflows.messages import ChangeInput, ChangeOutput, ReleaseInput
+from workflows.messages import ChangeInput, ChangeOutput
 
 
 @click.group()
@@ -120,9 +119,7 @@ def deploy(session: Session, environment: str, ref: str | None) -> int:
         raise UsageRefused("no CI job says which commit is meant", remedy="add --ref")
     with _summarized(session, f"Deploy of {environment}"):
         loaded = session.load(environment)
-        request = ReleaseInput(
-            site=site_in(loaded), ref=commit, origin=origin(), backup=backup_site(loaded.environment, loaded.target)
-        )
+        request = deploy_of(loaded, commit)
         releasing = Releasing(
             session, loaded, _confirmed(session, loaded), dry_run=False, wait=True, detach=False, queued=True
         )
@@ -205,7 +202,9 @@ async def _apply(session: Session, loaded: Loaded, name: str, fingerprint: str |
             raise refused
         if not found.steps:
             return Exit.DONE
-        approved = ChangeInput(request=loaded.request(), fingerprint=_approved(found, name, commit, fingerprint))
+        approved = ChangeInput(
+            request=loaded.request(), fingerprint=_approved(found, name, commit, fingerprint), origin=origin()
+        )
         try:
             run = await begun(session, loaded, engine.apply(approved, commit))
         except AnotherChangeRuns:

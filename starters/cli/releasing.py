@@ -63,8 +63,7 @@ def deploy(
     """
     loaded = session.load(environment)
     approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
-    backed_up = backup_site(loaded.environment, loaded.target)
-    request = ReleaseInput(site=site_in(loaded), ref=ref, force=force, origin=origin(), backup=backed_up)
+    request = deploy_of(loaded, ref, force=force)
     releasing = Releasing(session, loaded, approval, dry_run=dry_run, wait=wait, detach=detach)
     return session.run(lambda: releasing.carry_out(request, deploy_plan, started_or_joined))
 
@@ -100,7 +99,7 @@ def rollback(
     """
     loaded = session.load(environment)
     approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
-    request = ReleaseInput(site=site_in(loaded), force=force, origin=origin(), reason=reason)
+    request = ReleaseInput(site=_site(loaded), force=force, origin=origin(), reason=reason)
     releasing = Releasing(session, loaded, approval, dry_run=dry_run, wait=wait, detach=detach)
 
     def plan_of(look: ReleaseLook) -> ReleasePlan:
@@ -118,7 +117,7 @@ def rollback(
 def releases(session: Session, environment: str) -> None:
     """Show what the nodes run, what they can go back to, and the latest deploys."""
     loaded = session.load(environment)
-    request = ReleaseInput(site=site_in(loaded), origin=origin())
+    request = ReleaseInput(site=_site(loaded), origin=origin())
 
     async def main() -> None:
         engine = await session.engine()
@@ -173,12 +172,23 @@ def unfreeze(session: Session, environment: str) -> None:
     session.run(main)
 
 
-def site_in(loaded: Loaded) -> Site:
-    """Where an environment's application runs.
+def deploy_of(loaded: Loaded, ref: str, *, force: bool = False) -> ReleaseInput:
+    """What a deploy of a ref works on.
 
     Raises:
-        UsageRefused: it has none.
+        UsageRefused: the environment has no application.
     """
+    return ReleaseInput(
+        site=_site(loaded),
+        ref=ref,
+        force=force,
+        origin=origin(),
+        backup=backup_site(loaded.environment, loaded.target),
+        approval=loaded.environment.approval,
+    )
+
+
+def _site(loaded: Loaded) -> Site:
     site = site_of(loaded.environment, loaded.target)
     if site is None:
         raise UsageRefused(
