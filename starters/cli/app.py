@@ -14,7 +14,7 @@ from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
-from starters.cli import backing, changing, ci, local, reading, rehearsing, releasing, restoring, steering
+from starters.cli import approving, backing, changing, ci, local, reading, rehearsing, releasing, restoring, steering
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
 from workflows.connection import in_our_words
@@ -25,7 +25,7 @@ Exit codes:
   0    done
   1    failed; the message says why and what to do
   2    changes are pending (only with --detailed-exitcode)
-  4    a step is parked and waits for an operator
+  4    a step is parked and waits for an operator, or the run waits for approval
   5    the approved plan is out of date
   11   another change of the environment is running
   64   the command line is wrong
@@ -80,6 +80,8 @@ for command in (
     backing.unpin,
     restoring.restore,
     restoring.drop,
+    approving.approve,
+    approving.reject,
     steering.watch,
     steering.retry,
     steering.skip,

@@ -13,8 +13,9 @@ from blueprint.protection import is_protected
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.reading import adopt_option, destroy_option, refresh_option
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.turns import detach_option, in_turn, wait_for_turn, wait_option
+from starters.cli.turns import approval_option, detach_option, in_turn, wait_for_turn, wait_option
 from starters.cli.watch import patiently
+from starters.releases import origin
 from starters.render.plan_text import counted, plan_text
 from workflows.messages import ChangeInput, ChangeOutput
 
@@ -32,6 +33,7 @@ fingerprint_option = click.option("--fingerprint", metavar="HEX", help="Do exact
 @destroy_option
 @refresh_option
 @wait_option
+@approval_option
 @detach_option
 @pass_session
 def apply(
@@ -55,7 +57,7 @@ def apply(
     """
     loaded = session.load(environment)
     request = loaded.request(adopt=adopt, allow_destroy=allow_destroy, refresh=refresh)
-    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=fingerprint)
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=fingerprint, gated=True)
     return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
 
 
@@ -71,6 +73,7 @@ def apply(
     help="Remove this protected object too (repeatable, globs).",
 )
 @wait_option
+@approval_option
 @detach_option
 @pass_session
 def destroy(
@@ -92,7 +95,7 @@ def destroy(
     """
     loaded = session.load(environment)
     request = loaded.request(destroy=True, allow_destroy=allow_destroy)
-    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=fingerprint)
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=fingerprint, gated=True)
     return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
 
 
@@ -102,6 +105,7 @@ def destroy(
 @yes_option
 @confirm_option
 @wait_option
+@approval_option
 @detach_option
 @pass_session
 def replace(
@@ -119,7 +123,7 @@ def replace(
     if node not in names:
         raise UsageRefused(f"{node} is no node of {environment}", remedy=f"one of {', '.join(names)} fits")
     request = loaded.request(replace=(node,))
-    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None, gated=True)
     return session.run(lambda: change(session, loaded, request, approval, wait=wait, detach=detach))
 
 
@@ -132,26 +136,36 @@ class Approval:
         yes: `--yes` was given.
         confirm: what `--confirm` was given.
         fingerprint: what `--fingerprint` was given.
+        gated: the run itself waits for approval if the environment is protected: nobody is asked twice.
     """
 
     def __init__(
-        self, session: Session, loaded: Loaded, *, yes: bool, confirm: str | None, fingerprint: str | None
+        self,
+        session: Session,
+        loaded: Loaded,
+        *,
+        yes: bool,
+        confirm: str | None,
+        fingerprint: str | None,
+        gated: bool = False,
     ) -> None:
         self._session = session
         self._name = loaded.environment.env
         self._production = loaded.environment.production
         self._yes = yes
+        self._gated = gated and loaded.environment.approval is not None
         self.fingerprint = fingerprint
         if confirm is not None and confirm != self._name:
             raise UsageRefused(f"--confirm {confirm} is not the environment's name", remedy=f"--confirm {self._name}")
         self._confirmed = confirm is not None
-        if yes and self._production and not (self._confirmed or fingerprint):
+        if yes and self._production and not (self._confirmed or fingerprint or self._gated):
             raise UsageRefused("--yes is not enough for a production environment", remedy=f"add --confirm {self._name}")
 
     @property
     def given(self) -> bool:
         """Whether nobody needs to be asked."""
-        return self._confirmed or self.fingerprint is not None or (self._yes and not self._production)
+        said = self._confirmed or self.fingerprint is not None or (self._yes and not self._production)
+        return said or self._gated
 
     def ask(self) -> bool:
         """Ask in the terminal.
@@ -195,7 +209,7 @@ async def change(
             session.stderr.print("Nothing was changed.")
             return Exit.FAILED
         fingerprint = plan.fingerprint()
-    approved = ChangeInput(request=request, fingerprint=fingerprint)
+    approved = ChangeInput(request=request, fingerprint=fingerprint, origin=origin())
     begin = engine.destroy if request.destroy else engine.apply
     output = await in_turn(session, engine, loaded, lambda: begin(approved), wait=wait, detach=detach)
     if output is not None:
@@ -227,6 +241,8 @@ def show_output(session: Session, output: ChangeOutput) -> None:
         session.print_json(output.model_dump(mode="json"))
         return
     session.console.print("Done:", counted(output.counts, done=True))
+    if output.approval:
+        session.console.print(output.approval, soft_wrap=True)
     for step in output.skipped:
         session.console.print(f"Skipped by an operator: {step}")
     for key in output.held:

@@ -17,7 +17,7 @@ class Exit(IntEnum):
     CHANGES = 2
     """Changes are pending: only with --detailed-exitcode."""
     OPERATOR = 4
-    """A step is parked and waits for an operator."""
+    """A step is parked and waits for an operator, or the run waits for approval."""
     OUT_OF_DATE = 5
     """The approved plan is not what would be done now."""
     BUSY = 11

@@ -16,7 +16,7 @@ from blueprint.release.site import site_of
 from starters.cli.changing import Approval, confirm_option, yes_option
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.turns import begun, detach_option, followed, wait_for_turn, wait_option
+from starters.cli.turns import approval_option, begun, detach_option, followed, wait_for_turn, wait_option
 from starters.cli.watch import patiently
 from starters.engine import AnotherChangeRuns, Engine, Run
 from starters.releases import freeze as begin_freeze
@@ -42,6 +42,7 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would h
 @yes_option
 @confirm_option
 @wait_option
+@approval_option
 @detach_option
 @pass_session
 def deploy(
@@ -62,7 +63,7 @@ def deploy(
               scaleway-infra deploy prod --ref v1.4.2 --confirm prod
     """
     loaded = session.load(environment)
-    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None)
+    approval = Approval(session, loaded, yes=yes, confirm=confirm, fingerprint=None, gated=True)
     request = deploy_of(loaded, ref, force=force)
     releasing = Releasing(session, loaded, approval, dry_run=dry_run, wait=wait, detach=detach)
     return session.run(lambda: releasing.carry_out(request, deploy_plan, started_or_joined))

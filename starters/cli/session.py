@@ -40,6 +40,7 @@ class Session:
         running: environment and link of a run that is being followed, for whoever interrupts.
         beginning: environment of a run that is just being started, for whoever interrupts just then.
         job: the CI job that this is part of, if it is.
+        waits_for_approval: whether following goes on while a run waits for approval.
     """
 
     output: str
@@ -48,6 +49,7 @@ class Session:
     running: tuple[str, str] | None = None
     beginning: str = ""
     job: Job = field(default_factory=Job.here)
+    waits_for_approval: bool = False
 
     @cached_property
     def console(self) -> Console:

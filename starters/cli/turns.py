@@ -19,6 +19,13 @@ TURNS: dict[str, Turn] = {"change": turn_id, "backup": backup_turn, "drill": dri
 
 wait_option = click.option("--wait", is_flag=True, help="If another run has the turn, wait for its end first.")
 detach_option = click.option("--detach", is_flag=True, help="Start it and do not watch.")
+approval_option = click.option(
+    "--wait-for-approval",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, _, value: _follow_on(context, value),
+    help="In a protected environment, keep watching until somebody approves or rejects it.",
+)
 of_option = click.option(
     "--of",
     "kind",
@@ -27,6 +34,12 @@ of_option = click.option(
     show_default=True,
     help="Which run: a restore is a change, retention goes by `backup`.",
 )
+
+
+def _follow_on(context: click.Context, value: bool) -> None:
+    session = context.find_object(Session)
+    assert session
+    session.waits_for_approval = value
 
 
 async def wait_for_turn(session: Session, engine: Engine, loaded: Loaded, turn: Turn = turn_id) -> None:

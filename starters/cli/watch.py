@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
 from temporalio.service import RPCError
 
+from blueprint.approval import Waiting
 from blueprint.errors import EngineError, by_code
 from starters.cli.exits import Exit
 from starters.cli.session import Session
@@ -39,6 +40,12 @@ class WaitsForOperator(EngineError):
     exit_code = int(Exit.OPERATOR)
 
 
+class WaitsForApproval(WaitsForOperator):
+    """Nobody has approved or rejected what the run would do."""
+
+    code = "waits_for_approval"
+
+
 def failure_of(error: WorkflowFailureError) -> EngineError:
     """What a failed run says, in the engine's own words and with its own code."""
     cause: BaseException | None = error.cause
@@ -61,6 +68,7 @@ async def follow(session: Session, engine: Engine, run: Run[T], target: str) -> 
     Raises:
         EngineError: it failed.
         WaitsForOperator: it cannot go on without a person.
+        WaitsForApproval: the same, unless the session waits for that, too.
     """
     ending = asyncio.create_task(run.result())
     lines = ProgressLines(session.stderr)
@@ -78,6 +86,10 @@ async def follow(session: Session, engine: Engine, run: Run[T], target: str) -> 
                     live.update(progress_tree(progress, moving))
                 else:
                     lines.tell(progress, moving)
+                if progress.approval:
+                    if not session.waits_for_approval:
+                        raise _unapproved(progress.approval, run)
+                    continue
                 # Twice in a row: in between, the next step may just be about to begin.
                 if _is_stuck(progress) and stuck_before:
                     raise _waiting(progress, run, target)
@@ -134,6 +146,15 @@ def _waiting(progress: Progress, run: Run[Any], target: str) -> WaitsForOperator
         f"waits for an operator: {troubles}",
         subject=target,
         remedy=f"mend the cause, then `scaleway-infra retry`, `skip` or `abort`, here or in the UI: {run.link}",
+    )
+
+
+def _unapproved(waiting: Waiting, run: Run[Any]) -> WaitsForApproval:
+    env = waiting.environment.rpartition("-")[2]
+    return WaitsForApproval(
+        f"the {waiting.operation} {waiting.trouble}; nothing is changed before",
+        subject=waiting.environment,
+        remedy=f"`scaleway-infra approve {env}` or `reject {env} --reason ...`, here or in the UI: {run.link}",
     )
 
 

@@ -71,6 +71,8 @@ def facts_of(record: ReleaseRecord) -> Iterator[str]:
         yield f"migrations: {', '.join(record.migrations)}; backup point: {record.backup_point or 'none'}"
     for queue, before in record.queues_before.items():
         yield f"queue {queue}: {before} messages before, {record.queues_after.get(queue, 0)} after"
+    if record.approval:
+        yield str(record.approval)
     yield f"by {record.origin.by}" + (f", {record.origin.link}" if record.origin.link else "")
 
 
