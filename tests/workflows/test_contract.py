@@ -92,7 +92,7 @@ def test_updates_and_queries_have_descriptions() -> None:
         for query in definition.queries.values():
             assert query.description
     steered: Any = vars(WORKFLOWS[0])["__temporal_workflow_definition"]
-    assert set(steered.updates) == {"retry", "skip", "abort"}
+    assert set(steered.updates) == {"retry", "skip", "abort", "approve", "reject"}
     assert set(steered.queries) == {"progress"}
 
 

@@ -36,7 +36,7 @@ CANCELLED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 HEARD = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
 
-class _Skipping(Interceptor):
+class Skipping(Interceptor):
     """Time passes at once for the runs that begin while it is on."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _Skipping(Interceptor):
 
 
 class _Starting(OutboundInterceptor):
-    def __init__(self, next: OutboundInterceptor, skipping: _Skipping) -> None:
+    def __init__(self, next: OutboundInterceptor, skipping: Skipping) -> None:
         super().__init__(next)
         self._skipping = skipping
 
@@ -69,7 +69,7 @@ class VaultHouse:
         skipping: of the client.
     """
 
-    def __init__(self, home: House, vault: Vault, client: Client, queue: str, skipping: _Skipping) -> None:
+    def __init__(self, home: House, vault: Vault, client: Client, queue: str, skipping: Skipping) -> None:
         self.home = home
         self.vault = vault
         self.engine = Engine(client, UI, queue)
@@ -175,7 +175,7 @@ def vault_house(home: House, vault: Vault, queue: str = "") -> Iterator[VaultHou
         queue: where its worker listens; a queue of its own if empty.
     """
     queue = queue or f"vault-{uuid.uuid4().hex[:8]}"
-    skipping = _Skipping()
+    skipping = Skipping()
 
     async def start() -> tuple[Client, Worker, asyncio.Future[None]]:
         client = await Client.connect(home.address, plugins=[EnginePlugin()], interceptors=[skipping])
