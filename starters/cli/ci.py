@@ -49,6 +49,7 @@ from workflows.messages import ChangeInput, ChangeOutput
 def ci(session: Session, outputs: Path | None, summary: Path | None) -> None:
     """Commands for CI jobs, which start and watch runs: GitHub Actions, GitLab CI, or any shell."""
     session.job = Job.here(outputs, summary)
+    session.waits_for_approval = True
     # GitLab ends jobs with it, GitHub 7.5 seconds after SIGINT.
     signal.signal(signal.SIGTERM, _as_interrupt)
 
