@@ -1,6 +1,6 @@
 """Record the histories that `test_replay.py` replays.
 
-    python -m tests.workflows.record [changes] [releases] [backups]
+    python -m tests.workflows.record [changes] [releases] [backups] [approvals]
 
 Needed when workflow code changes what it asks Temporal for, and then only once no run of the code before is under way
 anywhere: a worker with the new code could not go on with it.
@@ -21,6 +21,7 @@ from starters.releases import freeze, unfreeze
 from starters.temporal_server import TemporalServer
 from tests.workflows.fleet import Fleet, fleet_house
 from tests.workflows.house import House, house, request
+from tests.workflows.record_approvals import record_approvals
 from tests.workflows.record_backups import record_backups
 from workflows.identity import freeze_id
 from workflows.messages import AbortInput, ChangeOutput, SkipInput
@@ -166,7 +167,7 @@ def main() -> None:
     os.environ.update(GITHUB_ACTIONS="true", GITHUB_ACTOR="recorder", GITHUB_RUN_ID="1")
     HISTORIES.mkdir(exist_ok=True)
     with (
-        TemporalServer(None, 0, None) as temporal,
+        TemporalServer(None, 0, None, time_skipping=True) as temporal,
         house(temporal.address, identity="recorder") as home,
         home.working(),
     ):
@@ -174,7 +175,7 @@ def main() -> None:
             write(home, PARTS[name](home))
 
 
-PARTS = {"changes": record, "releases": record_releases, "backups": record_backups}
+PARTS = {"changes": record, "releases": record_releases, "backups": record_backups, "approvals": record_approvals}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from temporalio.client import Client
 
 from blueprint.approval import APPROVAL, ApprovalRecord
 from blueprint.environment.approval import Approval
@@ -16,15 +15,14 @@ from blueprint.release.facts import FreezeFacts
 from blueprint.release.record import Origin
 from starters import approvals
 from starters.approvals import ApprovalRefused
-from starters.engine import Engine, Run
+from starters.engine import Run
 from starters.releases import record_of
 from tests.workflows.fleet import NEW, OLD, Fleet, FleetHouse, fleet_house
-from tests.workflows.house import UI, House, keys, request, small
+from tests.workflows.house import House, keys, request, small
 from tests.workflows.test_apply import hand_made_vpc
 from tests.workflows.test_parking import NETWORK, NETWORKS, attributes
-from tests.workflows.vault_house import Skipping
+from tests.workflows.vault_house import skipping_engine
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput
-from workflows.plugin import EnginePlugin
 
 VPCS = "GET /vpc/v2/regions/{region}/vpcs"
 
@@ -112,10 +110,7 @@ def test_reject(home: House) -> None:
 
 def test_nobody_says_anything(home: House) -> None:
     """When the time is over, the run is rejected and says so."""
-    skipping = Skipping()
-    skipping.on = True
-    client = home.run(Client.connect(home.address, plugins=[EnginePlugin()], interceptors=[skipping]))
-    engine = Engine(client, UI, home.task_queue)
+    engine = skipping_engine(home)
     run = home.run(engine.apply(ChangeInput(request=request(protected(timeout="2d")))))
 
     code, message = home.failure(run)
