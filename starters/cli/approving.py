@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.markdown import Markdown
 
-from blueprint.approval import Waiting
+from blueprint.approval import ApprovalRecord, Waiting
 from blueprint.errors import EngineError
 from starters import approvals
 from starters.cli.exits import Exit, UsageRefused
@@ -43,7 +43,7 @@ def approve(session: Session, environment: str, reason: str, fingerprint: str | 
         engine, run, waiting = await _waiting(session, loaded)
         seen = fingerprint
         if seen is None:
-            session.console.print(_shown(session, waiting))
+            _show(session, waiting)
             if not sys.stdin.isatty():
                 way = f"--fingerprint {waiting.proposal.fingerprint}"
                 raise UsageRefused("nobody can be asked here", remedy=f"add {way} once you have looked at it")
@@ -89,13 +89,16 @@ async def _waiting(session: Session, loaded: Loaded) -> tuple[Engine, Run[Any], 
     return engine, run, waiting
 
 
-def _shown(session: Session, waiting: Waiting) -> Any:
-    """What is to be approved: laid out for a terminal, as it is elsewhere."""
-    return Markdown(waiting.details()) if session.console.is_terminal else waiting.details()
+def _show(session: Session, waiting: Waiting) -> None:
+    """What is to be approved: laid out on a terminal, as it is elsewhere."""
+    if session.console.is_terminal:
+        session.console.print(Markdown(waiting.details()))
+    else:
+        click.echo(waiting.details())
 
 
-def _tell(session: Session, record: approvals.ApprovalRecord, run: Run[Any]) -> None:
+def _tell(session: Session, record: ApprovalRecord, run: Run[Any]) -> None:
     if session.is_json:
         session.print_json(record.model_dump(mode="json"))
     else:
-        session.console.print(f"{record}. The run: {run.link}", soft_wrap=True)
+        click.echo(f"{record}\nThe run: {run.link}")

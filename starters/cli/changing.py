@@ -242,7 +242,7 @@ def show_output(session: Session, output: ChangeOutput) -> None:
         return
     session.console.print("Done:", counted(output.counts, done=True))
     if output.approval:
-        session.console.print(output.approval, soft_wrap=True)
+        session.console.print(str(output.approval), soft_wrap=True, markup=False)
     for step in output.skipped:
         session.console.print(f"Skipped by an operator: {step}")
     for key in output.held:
