@@ -136,6 +136,7 @@ def github_api() -> Iterator[GitHubApi]:
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length)) if length else {}
             status: int
+            headers: dict[str, str]
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 status, document, headers = 401, {"message": "Bad credentials"}, {}
             else:

@@ -1,4 +1,4 @@
-"""A runner of GitHub's workflow files, as far as ours go: jobs in order, steps in a shell, signals as GitHub sends them.
+"""A runner of GitHub's workflow files, as far as ours go: jobs in order, steps in a shell, signals as GitHub has them.
 
 Steps that use an action are not run: what they would do, a checkout and a Python, is there.
 """

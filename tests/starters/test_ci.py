@@ -1,4 +1,4 @@
-"""The steps of `infra-scaleway.yml` in a shell: what a pull request, its merge and the morning's look say, and leave."""
+"""The steps of `infra-scaleway.yml` in a shell: what a pull request, its merge and the morning's look say and leave."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.starters.ci_site import INFRA, PULL, Site
 from tests.starters.github_api import GitHubApi, github_api
 from tests.starters.runner import Runner
 from tests.workflows.house import UI, House, house, keys, small
+from workflows.messages import ApproveInput
 
 COMMIT, NEXT = "c" * 40, "d" * 40
 NETWORK = "create private_network.core"
@@ -54,7 +55,7 @@ def test_from_the_pull_request_to_the_merge(site: Site) -> None:
         site.github.say(PULL, "Looks good to me.", "reviewer")
     first = site.pull_request(COMMIT)
     assert [(job.name, job.last.code) for job in first] == [("plan (stg)", 0), ("plan (prod)", 0)]
-    site.write("prod", secrets=SECRETS["secrets"] | {"other-key": {"generate": 24}})
+    site.write("prod", secrets={"session-key": {"generate": 48}, "other-key": {"generate": 24}})
     second = site.pull_request(NEXT)
 
     assert not site.home.requests(mutating=True)
@@ -93,7 +94,7 @@ def test_from_the_pull_request_to_the_merge(site: Site) -> None:
 
 
 def test_the_world_has_changed(site: Site) -> None:
-    """What was shown is not what would be done: 5, the reason, what it is now, and nothing touched, production neither."""
+    """What was shown is not what would be done: 5, why, what it is now, and nothing touched, production neither."""
     site.shown("stg", COMMIT)
     site.home.apply(site.data["stg"])
     site.home.forget_requests()
@@ -228,3 +229,21 @@ def test_cancelled_while_it_watches(site: Site, harm: str) -> None:
     assert again.ended().code == Exit.DONE
     assert site.runs("stg", "apply") == ["COMPLETED"]
     assert not site.home.plan(site.data["stg"]).changes
+
+
+def test_a_protected_environment(site: Site) -> None:
+    """The job goes on watching while nobody has approved it; cancelled and run again, it still does, and ends well."""
+    site.write("stg", approval={"timeout": "1h"})
+    site.shown("stg", COMMIT)
+    job = site.runner.begin(INFRA, "apply", "stg", "push", COMMIT)
+    run = site.current("stg")
+    site.until(lambda: site.home.progress(run).approval)
+    assert job.cancel() == 1
+    assert f"The run goes on: {run.link}" in job.ended().summary
+
+    again = site.runner.begin(INFRA, "apply", "stg", "push", COMMIT)
+    assert again.process.stdout
+    assert f"Joined: {run.link}" in next(iter(again.process.stdout))
+    site.home.run(run.handle.execute_update("approve", ApproveInput(by="ann", reason="as discussed")))
+    assert again.ended().code == Exit.DONE
+    assert site.runs("stg", "apply") == ["COMPLETED"]
