@@ -17,7 +17,7 @@ DATA = {"org": "lssm", "env": "prod", "network": {"cidr": "10.0.0.0/24"}}
 
 def waits(**other: Any) -> Waiting:
     """An apply that ann asked for."""
-    facts = {"operation": "apply", "by": "ann@laptop", "until": 1_700_000_000.0, "proposal": SHOWN}
+    facts: dict[str, Any] = {"operation": "apply", "by": "ann@laptop", "until": 1_700_000_000.0, "proposal": SHOWN}
     return Waiting(environment="lssm-prod", **facts | other)
 
 
@@ -43,8 +43,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("case", "expected"), REFUSALS)
 def test_refusals(case: dict[str, Any], expected: str) -> None:
     """Each word that does not count is refused by a sentence that says what would."""
-    given = {"decision": "approve", "waiting": waits(), "record": None, "by": "ben", "reason": ""} | case
-    found = refusal(**given)
+    usual: dict[str, Any] = {"decision": "approve", "waiting": waits(), "record": None, "by": "ben", "reason": ""}
+    found = refusal(**usual | case)
     assert expected in found
     assert bool(found) == bool(expected)
 
@@ -93,8 +93,8 @@ def test_details() -> None:
 def test_the_section() -> None:
     """A file without it is not protected; one that has it is, also if nothing stands below it."""
     assert parse(DATA).approval is None
-    for section in (None, {}):
-        approval = parse(DATA | {"approval": section}).approval
+    for data in (DATA | {"approval": None}, DATA | {"approval": {}}):
+        approval = parse(data).approval
         assert approval is not None
         assert (approval.timeout, approval.others_only) == (86_400, False)
     with pytest.raises(EnvironmentFileError, match=r"approval\.timeout"):

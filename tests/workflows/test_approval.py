@@ -297,7 +297,7 @@ def test_a_deploy_that_must_not_begin_any_more(home: House, built: FleetHouse) -
 
 def test_a_cancelled_deploy(home: House, built: FleetHouse) -> None:
     """It ends while it waits, and its record says that nothing was touched."""
-    run = built.begin(approval=Approval())
+    run: Run[Any] = built.begin(approval=Approval())
     home.until_parked(run, APPROVAL)
     home.run(run.cancel())
     home.failure(run)
