@@ -12,12 +12,13 @@ LONGEST_COMMENT = 65_536
 _ROOM_FOR_THE_END = 400
 
 
-def plan_markdown(plan: Plan, longest: int = LONGEST_COMMENT) -> str:
+def plan_markdown(plan: Plan, longest: int = LONGEST_COMMENT, *, folded: bool = True) -> str:
     """The plan as GitHub-flavoured Markdown.
 
     Args:
         plan: to show.
         longest: characters that it stays below.
+        folded: whether the differences are seen only once somebody opens them.
     """
     counts = {action: count for action, count in plan.counts().items() if count}
     head = [
@@ -30,7 +31,7 @@ def plan_markdown(plan: Plan, longest: int = LONGEST_COMMENT) -> str:
     head += ["", f"Fingerprint `{plan.fingerprint()}`", ""]
     if not plan.changes:
         return "\n".join([*head, "No changes.", ""])
-    head += ["<details><summary>Changes</summary>", "", "```diff"]
+    head += [f"<details{'' if folded else ' open'}><summary>Changes</summary>", "", "```diff"]
     tail = ["```", "", "</details>", ""]
     room = longest - _ROOM_FOR_THE_END - sum(len(line) + 1 for line in (*head, *tail))
     body: list[str] = []

@@ -150,7 +150,7 @@ def _proposal(plan: Plan) -> Proposal:
     refused = _refusal(plan)
     return Proposal(
         fingerprint=plan.fingerprint(),
-        text=plan_markdown(plan, LONGEST_DETAILS),
+        text=plan_markdown(plan, LONGEST_DETAILS, folded=False),
         obstacle=refused.message if refused else "",
     )
 
