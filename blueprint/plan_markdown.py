@@ -31,8 +31,9 @@ def plan_markdown(plan: Plan, longest: int = LONGEST_COMMENT, *, folded: bool = 
     head += ["", f"Fingerprint `{plan.fingerprint()}`", ""]
     if not plan.changes:
         return "\n".join([*head, "No changes.", ""])
-    head += [f"<details{'' if folded else ' open'}><summary>Changes</summary>", "", "```diff"]
-    tail = ["```", "", "</details>", ""]
+    # Temporal's UI shows what stands in such a fold as it is, not as Markdown.
+    head += ["<details><summary>Changes</summary>", "", "```diff"] if folded else ["```diff"]
+    tail = ["```", "", "</details>", ""] if folded else ["```", ""]
     room = longest - _ROOM_FOR_THE_END - sum(len(line) + 1 for line in (*head, *tail))
     body: list[str] = []
     for index, change in enumerate(plan.changes):

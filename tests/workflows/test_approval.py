@@ -76,7 +76,7 @@ def test_nothing_is_changed_before_somebody_approves(home: House) -> None:
     assert "[ann (run 7)](http://ci.test/7)" in details
     assert f'"fingerprint": "{plan.fingerprint()}"' in details
     assert "+ create vpc.main" in details
-    assert "<details open>" in details, "what is to be approved is seen without a click"
+    assert "<details>" not in details, "what is to be approved is seen without a click"
     shown = home.run(approvals.waiting(run))
     assert shown is not None
     assert shown.proposal.fingerprint == plan.fingerprint()
