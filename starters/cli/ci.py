@@ -212,7 +212,6 @@ async def _apply(session: Session, loaded: Loaded, name: str, fingerprint: str |
             # It took the turn between our look and our start.
             continue
         session.stderr.print(f"Started: {run.link}", soft_wrap=True)
-        session.job.notice(f"Apply of {name}: {run.link}")
         return _done(session, await followed(session, engine, loaded, run))
 
 

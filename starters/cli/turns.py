@@ -107,6 +107,7 @@ async def begun(session: Session, loaded: Loaded, begin: Awaitable[Run[T]], turn
         session.running = (_name(loaded, turn), (await beginning).link)
         raise
     session.beginning = ""
+    session.job.notice(f"{loaded.target.environment}: {run.link}")
     return run
 
 

@@ -5,6 +5,7 @@ Steps that use an action are not run: what they would do, a checkout and a Pytho
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -78,6 +79,9 @@ class Running:
     def ended(self) -> Step:
         """Wait for its end."""
         log, _ = self.process.communicate(timeout=LONGEST_STEP)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, 0)
+            raise AssertionError("the step has left a process behind")
         # Pytest shows it if the test fails.
         sys.stdout.write(f"exit {self.process.returncode}\n{log}")
         lines = (self.folder / "outputs").read_text().splitlines()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from starters.cli.exits import Exit
+from starters.rehearsal import ROOT
 from starters.temporal_server import TemporalServer
 from tests.starters.ci_site import INFRA, PULL, Site
 from tests.starters.github_api import GitHubApi, github_api
@@ -168,6 +172,14 @@ def test_drift(site: Site) -> None:
 # -- cancelled ---------------------------------------------------------------------------------------------------------
 
 
+def test_cancelled_at_once(site: Site) -> None:
+    """Before Python has found out what it is to do."""
+    job = site.runner.begin(INFRA, "apply", "stg", "push", COMMIT)
+    assert job.cancel() == 1
+    assert job.ended().code != Exit.DONE
+    assert site.runs("stg", "apply") == []
+
+
 def test_cancelled_while_it_plans(site: Site) -> None:
     """Nothing was started, and it says so."""
     site.home.fault(VPCS, kind="slow", seconds=3.0)
@@ -246,4 +258,34 @@ def test_a_protected_environment(site: Site) -> None:
     assert f"Joined: {run.link}" in next(iter(again.process.stdout))
     site.home.run(run.handle.execute_update("approve", ApproveInput(by="ann", reason="as discussed")))
     assert again.ended().code == Exit.DONE
+    assert site.runs("stg", "apply") == ["COMPLETED"]
+
+
+# -- elsewhere ---------------------------------------------------------------------------------------------------------
+
+
+def test_gitlab(site: Site) -> None:
+    """The scripts of the example: the apply does exactly the plan whose fingerprint came along with the pipeline."""
+    jobs = yaml.safe_load((ROOT / "docs" / "examples" / "gitlab-ci.yml").read_text())
+    variables = {"CI": "true", "GITLAB_CI": "true", "CI_COMMIT_SHA": COMMIT, "GITLAB_USER_LOGIN": "ann"}
+    variables |= {"ENVIRONMENT": "stg", "TEMPORAL_ADDRESS": site.home.address, "TEMPORAL_API_KEY": ""}
+
+    def script(name: str) -> subprocess.CompletedProcess[str]:
+        path = {"PATH": os.environ["PATH"], "HOME": str(site.runner.checkout), "PYTHONPATH": str(ROOT)}
+        lines = "\n".join(jobs[name]["script"])
+        checkout = site.runner.checkout
+        return subprocess.run(
+            ["bash", "-ec", lines], cwd=checkout, env=path | variables, capture_output=True, text=True
+        )
+
+    planned = script(".plan")
+    assert planned.returncode == Exit.DONE, planned.stderr
+    outputs = dict(line.split("=") for line in (site.runner.checkout / "plan.env").read_text().splitlines())
+    assert outputs["fingerprint"] == site.home.plan(site.data["stg"]).fingerprint()
+    assert "+ create vpc.main" in (site.runner.checkout / "plan.md").read_text()
+    variables["fingerprint"] = "0123456789abcdef"
+    assert script(".apply").returncode == Exit.OUT_OF_DATE
+    variables |= outputs
+    applied = script(".apply")
+    assert applied.returncode == Exit.DONE, applied.stderr
     assert site.runs("stg", "apply") == ["COMPLETED"]
