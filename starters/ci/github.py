@@ -20,11 +20,10 @@ from typing import Any, TypeVar
 import requests
 
 from blueprint.errors import EngineError
+from blueprint.plan_markdown import LONGEST_COMMENT
 
 T = TypeVar("T")
 Document = dict[str, Any]
-LONGEST_BODY = 65_536
-"""Characters of a comment or an issue; GitHub answers 422 to more."""
 AUTHOR = "github-actions[bot]"
 """Who writes with a job's own token. What anybody else writes is no report, whatever marker it carries."""
 PAGE = 100
@@ -227,7 +226,7 @@ def pull_request() -> int | None:
 def _body(marker: Marker, text: str) -> str:
     body = f"{marker}\n{text}"
     # What makes a report keeps it short; a reason of many pages is cut all the same, not refused.
-    return body if len(body) <= LONGEST_BODY else f"{body[: LONGEST_BODY - 2]}\n…"
+    return body if len(body) <= LONGEST_COMMENT else f"{body[: LONGEST_COMMENT - 2]}\n…"
 
 
 def _patiently(attempt: Callable[[], T]) -> T:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from blueprint.errors import EngineError
 from blueprint.plan import Plan
-from blueprint.plan_markdown import plan_markdown
-from starters.ci.github import LONGEST_BODY, Marker
+from blueprint.plan_markdown import LONGEST_COMMENT, plan_markdown
+from starters.ci.github import Marker
 
 _ROOM_FOR_A_MARKER = 300
 _LONGEST_REASON = 10_000
@@ -29,7 +29,7 @@ def plan_comment(plan: Plan, commit: str, link: str) -> str:
     """A plan for a pull request; whole, or cut after a change, but never longer than a comment may be."""
     what = "Nothing is to be approved." if not plan.steps else "Merging applies exactly this plan, or nothing."
     end = f"{what} {_made(commit, link)}\n"
-    return f"{plan_markdown(plan, LONGEST_BODY - _ROOM_FOR_A_MARKER - len(end))}\n{end}"
+    return f"{plan_markdown(plan, LONGEST_COMMENT - _ROOM_FOR_A_MARKER - len(end))}\n{end}"
 
 
 def no_plan_comment(environment: str, error: EngineError, commit: str, link: str) -> str:
@@ -52,7 +52,7 @@ def drift_issue(plan: Plan, link: str) -> str:
             "",
         ]
     )
-    return f"{plan_markdown(plan, LONGEST_BODY - _ROOM_FOR_A_MARKER - len(end))}\n{end}"
+    return f"{plan_markdown(plan, LONGEST_COMMENT - _ROOM_FOR_A_MARKER - len(end))}\n{end}"
 
 
 def failure_summary(what: str, error: EngineError) -> str:
