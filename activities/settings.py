@@ -39,6 +39,10 @@ class ScalewaySettings(BaseSettings):
     """Object storage; https://s3.<region>.scw.cloud if absent."""
     sqs_url: str | None = Field(default=None, alias="AWS_ENDPOINT_URL_SQS")
     """Queues; the address that the API names if absent."""
+    resolver: str | None = Field(default=None, alias="SCALEWAY_INFRA_RESOLVER", pattern=r"^[^\s]+:\d+$")
+    """host:port of the name server that health checks ask; those of the system if absent."""
+    cockpit_url: str | None = Field(default=None, alias="SCALEWAY_INFRA_COCKPIT_URL")
+    """Cockpit's data sources; the addresses that the API names if absent."""
     pace: float = Field(default=1.0, gt=0, alias="SCALEWAY_INFRA_PACE")
     """Factor on every pause that the engine makes of its own accord; below 1 against a faster Scaleway."""
     ssh_key_file: Path | None = Field(default=None, alias="SCALEWAY_INFRA_SSH_KEY_FILE")

@@ -202,6 +202,12 @@ class DrillFailed(EngineError):
     code = "drill_failed"
 
 
+class HealthUnknown(EngineError):
+    """Somebody was to look how things are from outside, and could not."""
+
+    code = "health_unknown"
+
+
 class LeftOver(EngineError):
     """A destroy went through, and something of ours is still there."""
 

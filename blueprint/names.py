@@ -113,6 +113,11 @@ class Names:
         """The queue's name and `-dlq`."""
         return f"{self._of_domain(key)}-dlq" + (".fifo" if fifo else "")
 
+    @property
+    def health_queue(self) -> str:
+        """`<org>-<env>-health`: the queue that nothing but the health checks uses."""
+        return f"{self.stem}-health"
+
     def sqs_credentials(self, name: str) -> str:
         """`<org>-<env>-<name>`."""
         return f"{self.stem}-{name}"

@@ -14,7 +14,7 @@ from scaleway.rdb.v1 import RdbV1API
 from activities.cloud import Cloud, pages
 from activities.registry import Clouds
 from activities.ssh.connections import Outcome
-from activities.ssh.nodes import Nodes
+from activities.ssh.nodes import Nodes, on_any
 from activities.ssh.script import Script, Value, load
 from blueprint.backup.site import BackupSite, DatabaseAsset
 from blueprint.contract import Target
@@ -24,11 +24,9 @@ from blueprint.errors import (
     EngineError,
     FailedState,
     Gone,
-    NotReady,
     PermissionDenied,
     Refused,
     RestoreRefused,
-    SshUnreachable,
     Unavailable,
 )
 from blueprint.resource import secret
@@ -175,18 +173,7 @@ class Reach:
         Raises:
             SshUnreachable: none can.
         """
-        failed: EngineError = Gone("the environment has no node from which its databases are reached")
-        for name in names or self.names:
-            try:
-                return call(name)
-            except (SshUnreachable, Gone) as error:
-                failed = error
-            except NotReady as error:
-                # One that boots, unless it is we who are to end.
-                if error.subject != name:
-                    raise
-                failed = error
-        raise failed
+        return on_any(call, names or self.names)
 
     def _outcome(self, script: str, database: str, options: str, **parameters: Value) -> Outcome:
         server = self.server

@@ -20,8 +20,9 @@ from scaleway.domain.v2beta1 import (
 
 from activities.cloud import pages
 from activities.lifecycle import Lifecycle, Parent, Scope
+from blueprint.environment.dns_values import canonical, quoted
 from blueprint.errors import Gone, Refused, StillInUse
-from blueprint.kinds.dns import canonical, quoted, record_name
+from blueprint.kinds.dns import record_name
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
 

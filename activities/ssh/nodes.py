@@ -17,7 +17,7 @@ from activities.ssh.keys import Keys
 from activities.ssh.routes import Routes
 from activities.ssh.script import Script
 from blueprint.contract import Target
-from blueprint.errors import CommandFailed, EngineError, NotReady
+from blueprint.errors import CommandFailed, EngineError, Gone, NotReady, SshUnreachable
 
 if TYPE_CHECKING:
     from activities.registry import Clouds
@@ -121,6 +121,30 @@ class Nodes:
 def is_to_end() -> bool:
     """Whether the running activity was cancelled, or its worker stops."""
     return activity.in_activity() and (activity.is_cancelled() or activity.is_worker_shutdown())
+
+
+def on_any(call: Callable[[str], T], nodes: Sequence[str]) -> T:
+    """What a call gives at the first node that can be reached.
+
+    Args:
+        call: takes a node's name.
+        nodes: their names, the preferred one first.
+
+    Raises:
+        SshUnreachable: none can.
+    """
+    failed: EngineError = Gone("the environment has no node from which its databases are reached")
+    for name in nodes:
+        try:
+            return call(name)
+        except (SshUnreachable, Gone) as error:
+            failed = error
+        except NotReady as error:
+            # One that boots, unless it is we who are to end.
+            if error.subject != name:
+                raise
+            failed = error
+    raise failed
 
 
 def side_by_side(call: Callable[[str], T], nodes: Sequence[str]) -> list[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from blueprint.environment.backup import Backup
 from blueprint.environment.base import Section
 from blueprint.environment.buckets import Bucket
 from blueprint.environment.dns import Zone
+from blueprint.environment.health import Health
 from blueprint.environment.iam import Application, SshPublicKey
 from blueprint.environment.llm import Llm
 from blueprint.environment.load_balancer import LoadBalancer
@@ -96,6 +98,8 @@ class Environment(Section):
     """The application and its releases; nothing is released if left out."""
     backup: Backup | None = None
     """Backups; none if left out."""
+    health: Health | None = None
+    """Checks from outside by the clock; none if left out, `{}` for those that follow from the rest of the file."""
     schedules: Schedules = Schedules()
     """What happens by the clock."""
 
@@ -116,8 +120,23 @@ class Environment(Section):
 
     @property
     def enters_nodes(self) -> bool:
-        """Whether the engine logs in on nodes: to release, or to reach databases that it backs up."""
-        return bool(self.app or (self.backup and self.postgresql))
+        """Whether the engine logs in on nodes: to release, or to reach databases that it backs up or checks."""
+        return bool(
+            self.app
+            or (self.backup and self.postgresql)
+            or (self.health and self.backup_role and self.network.gateway.bastion and (self.postgresql or self.redis))
+        )
+
+    @property
+    def health_url(self) -> str:
+        """Scheme and host where users find the application; empty if the file does not tell."""
+        if self.health and self.health.url:
+            return self.health.url
+        if self.app and self.app.url:
+            parts = urlsplit(self.app.url)
+            return f"{parts.scheme}://{parts.netloc}"
+        certificates = self.load_balancer.certificates if self.load_balancer else {}
+        return next((f"https://{certificate.domains[0]}" for certificate in certificates.values()), "")
 
     @property
     def backed_up_buckets(self) -> list[str]:

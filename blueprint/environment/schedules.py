@@ -89,10 +89,15 @@ class Schedule(Section):
 
 
 class Schedules(Section):
-    """Temporal Schedules that apply keeps. The last three are there if the file has a section `backup`."""
+    """Temporal Schedules that apply keeps.
+
+    `health` is there if the file has a section `health`, and the last three if it has a section `backup`.
+    """
 
     drift: Schedule | None = Schedule(cron="0 6 * * *", jitter=600.0)
     """The look for drift; `null` for none."""
+    health: Schedule | None = Schedule(every=300.0, catch_up=60.0)
+    """Checks from outside; `null` for none."""
     backup: Schedule | None = Schedule(cron="30 1 * * *", jitter=600.0)
     """Backups of everything; `null` for none."""
     drill: Schedule | None = Schedule(cron="30 3 * * 0", jitter=600.0)

@@ -1,4 +1,4 @@
-"""Temporal Schedules: what happens by the clock. The look for drift; backups, their drills and their retention."""
+"""Temporal Schedules: what happens by the clock. Drift and health; backups, their drills and their retention."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from blueprint.backup.site_of import backup_site
 from blueprint.contract import DRIFT_WORKFLOW, TASK_QUEUE, Target, look_id
 from blueprint.environment import Environment
 from blueprint.environment.schedules import Schedule
+from blueprint.health.contract import HEALTH_WORKFLOW, HealthSite
+from blueprint.health.site_of import health_site
 from blueprint.kinds.kind import Kind
 from blueprint.resource import Resource
 
 DRIFT = "drift"
-SCHEDULES = (DRIFT, "backup", "drill", "retention")
+HEALTH = "health"
+SCHEDULES = (DRIFT, HEALTH, "backup", "drill", "retention")
 """Every schedule that an environment can have."""
 
 PATIENCE = 14_400.0
@@ -30,7 +33,11 @@ def _schedules(environment: Environment) -> Iterable[Resource]:
         data = environment.model_dump(mode="json", exclude_defaults=True)
         yield _schedule(environment, DRIFT, schedules.drift, DRIFT_WORKFLOW, data, {"environment": data})
     # Which target it is, only the worker knows wholly: its default project may stand in.
-    site = backup_site(environment, Target(org=environment.org, env=environment.env, region="", zone=""))
+    target = Target(org=environment.org, env=environment.env, region="", zone="")
+    if environment.health and schedules.health:
+        data = looked_at(health_site(environment, target))
+        yield _schedule(environment, HEALTH, schedules.health, HEALTH_WORKFLOW, data, {"health": data})
+    site = backup_site(environment, target)
     if site is None:
         return
     clocks: dict[ScheduledRun, Schedule | None] = {
@@ -77,6 +84,11 @@ def _schedule(
 def carried(scheduled: ScheduledInput) -> dict[str, Any]:
     """What a schedule of backups carries and is compared by: its input without the target, and without defaults."""
     return scheduled.model_dump(mode="json", exclude_defaults=True, exclude={"site": {"target"}})
+
+
+def looked_at(site: HealthSite) -> dict[str, Any]:
+    """The same for the schedule of health checks."""
+    return site.model_dump(mode="json", exclude_defaults=True, exclude={"target"})
 
 
 def digest(data: Mapping[str, Any]) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from blueprint.environment import parse
+from blueprint.environment.dns_values import canonical, quoted
 from blueprint.graph import resources_of
 from blueprint.kinds import KINDS
-from blueprint.kinds.dns import canonical, quoted
 from blueprint.plan import Plan
 from blueprint.planner import make_destroy_plan, make_plan
 from blueprint.resource import Observed, Resource, references, resolve

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blueprint.environment.checks import application, backup, data, identity, network, traffic, unique
+from blueprint.environment.checks import application, backup, data, health, identity, network, traffic, unique
 from blueprint.environment.environment import Environment
 from blueprint.environment.problems import Problem
 
@@ -18,8 +18,10 @@ def check(environment: Environment) -> list[Problem]:
             traffic.check,
             data.check,
             identity.check,
+            monitoring.check,
             application.check,
             backup.check,
+            health.check,
             unique.check,
         )
         for problem in look(environment)

@@ -73,7 +73,7 @@ def _queues(environment: Environment) -> Iterator[Problem]:
         return
     if environment.region != "fr-par":
         yield Problem(("sqs",), f"the region {environment.region} has no SQS; only fr-par has")
-    count = len(sqs.queues) + sum(1 for queue in sqs.queues.values() if queue.dlq)
+    count = len(sqs.queues) + sum(1 for queue in sqs.queues.values() if queue.dlq) + bool(environment.health)
     if count > sqs.quota:
         message = (
             f"{count} with the dead-letter queues, but the project's quota is {sqs.quota}; "
