@@ -13,6 +13,7 @@ from workflows.backup.scheduled import Scheduled
 from workflows.deploy import Deploy, Rollback
 from workflows.destroy import Destroy
 from workflows.freeze import Freeze
+from workflows.health import Health
 from workflows.look import Drift, PlanEnvironment, Releases, Status
 
 WORKFLOWS = (
@@ -24,6 +25,7 @@ WORKFLOWS = (
     PlanEnvironment,
     Drift,
     Status,
+    Health,
     Releases,
     Backup,
     Drill,

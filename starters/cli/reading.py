@@ -8,8 +8,10 @@ from blueprint.backup.health import AssetHealth
 from blueprint.backup.site_of import backup_site
 from blueprint.contract import InventoryInput
 from blueprint.environment.schema import json_schema
-from blueprint.errors import EngineError
+from blueprint.errors import EngineError, HealthUnknown
 from blueprint.graph import in_dependency_order, resources_of
+from blueprint.health.contract import HealthOutput
+from blueprint.health.site_of import health_site
 from blueprint.plan import Plan
 from blueprint.plan_markdown import plan_markdown
 from starters.backups import backups
@@ -17,9 +19,11 @@ from starters.cli.exits import Exit
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.watch import patiently
 from starters.engine import Engine
+from starters.health import health
 from starters.releases import records
 from starters.render.backup_text import assets_text
 from starters.render.graph import by_plan, mermaid
+from starters.render.health_text import health_table
 from starters.render.plan_json import plan_json
 from starters.render.plan_text import plan_text
 from starters.render.release_text import release_record_text
@@ -129,10 +133,18 @@ def drift(session: Session, environment: str, detailed_exitcode: bool) -> int:
 
 @click.command()
 @environment_argument
+@click.option("--live", is_flag=True, help="Ask what users would ask instead: DNS, TLS, HTTP, queues, databases.")
 @pass_session
-def status(session: Session, environment: str) -> None:
-    """Show what exists, how it is, and where."""
+def status(session: Session, environment: str, live: bool) -> int:
+    """Show what exists, how it is, and where; with --live, whether it works, as the health schedule sees it.
+
+    \b
+    Examples: scaleway-infra status prod
+              scaleway-infra status prod --live     exits with 1 if a check fails
+    """
     loaded = session.load(environment)
+    if live:
+        return _live(session, loaded)
     request = InventoryInput(target=loaded.target, environment=loaded.data)
 
     async def main() -> None:
@@ -157,6 +169,28 @@ def status(session: Session, environment: str) -> None:
             session.console.print(f"\nA change is running: {running.link}")
 
     session.run(main)
+    return Exit.DONE
+
+
+def _live(session: Session, loaded: Loaded) -> int:
+    site = health_site(loaded.environment, loaded.target)
+
+    async def main() -> HealthOutput:
+        engine = await session.engine()
+        return await patiently(session, engine, health(engine, site), f"asking {loaded.environment.env}")
+
+    try:
+        found = session.run(main)
+    except HealthUnknown as error:
+        # What could be checked is worth more than ever; for programs there is one document, the error.
+        if error.details and not session.is_json:
+            session.console.print(health_table(HealthOutput.model_validate(error.details[0]).checks))
+        raise
+    if session.is_json:
+        session.print_json({"checks": [check.model_dump(mode="json") for check in found.checks]})
+    else:
+        session.console.print(health_table(found.checks))
+    return Exit.FAILED if found.down else Exit.DONE
 
 
 async def _assets(session: Session, engine: Engine, loaded: Loaded) -> tuple[tuple[AssetHealth, ...], str]:

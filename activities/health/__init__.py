@@ -1,0 +1,1 @@
+"""Health from outside: what asks, as users do. What an answer means, `blueprint.health` says."""
