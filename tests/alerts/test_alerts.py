@@ -1,0 +1,98 @@
+"""Every rule fires on the series of its trouble, is silent on those of a healthy environment, and has its on-call page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from blueprint import alerts
+from blueprint.names import Names
+
+SERIES = Path(__file__).parent
+OPERATIONS = SERIES.parent.parent / "docs/operations.md"
+NAMES = Names("lssm", "prod")
+GROUPS = {group.name: group for group in alerts.groups(NAMES)}
+RULES = [(group.name, alert) for group in GROUPS.values() for alert in group.rules]
+
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not there: package prometheus")
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A folder with the rules of `lssm-prod`, a file for each group."""
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    for origin in ("custom", "scaleway"):
+        for text in alerts.texts(NAMES, origin):
+            (group,) = yaml.safe_load(text)["groups"]
+            (folder / f"{group['name']}.yaml").write_text(text)
+    return folder
+
+
+def promtool(*words: str) -> None:
+    """Run it; what it says is the reason of a failure."""
+    done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize("group", GROUPS)
+def test_rules_fire_on_their_series_and_are_silent_on_others(rules: Path, group: str) -> None:
+    """Promtool's unit tests."""
+    test = rules.parent / f"{group}.yaml"
+    test.write_text((SERIES / test.name).read_text())
+    promtool("check", "rules", str(rules / test.name))
+    promtool("test", "rules", str(test))
+
+
+@needs_promtool
+def test_a_rule_that_does_not_fire_fails_the_test(rules: Path) -> None:
+    """The tests above could fail: here with a limit that no disk reaches."""
+    nodes = rules / "nodes.yaml"
+    nodes.write_text(nodes.read_text().replace("> 0.85", "> 1.85"))
+    test = rules.parent / "nodes.yaml"
+    test.write_text((SERIES / test.name).read_text())
+    with pytest.raises(AssertionError, match="DiskFilling"):
+        promtool("test", "rules", str(test))
+
+
+@pytest.mark.parametrize(("group", "alert"), RULES)
+def test_every_rule_is_tested_both_ways(group: str, alert: str) -> None:
+    """It fires in one of the tests, and has to be silent in the first, where all is well."""
+    tests: list[dict[str, Any]] = yaml.safe_load((SERIES / f"{group}.yaml").read_text())["tests"]
+    expected = [[check for check in test["alert_rule_test"] if check["alertname"] == alert] for test in tests]
+    assert expected[0]
+    assert not any(check.get("exp_alerts") for check in expected[0])
+    assert any(check.get("exp_alerts") for checks in expected[1:] for check in checks)
+
+
+@pytest.mark.parametrize(("group", "alert"), RULES)
+def test_every_rule_says_how_urgent_it_is_and_what_to_do(group: str, alert: str) -> None:
+    """Severity, summary, and a heading of its own in the operations manual."""
+    rule = GROUPS[group].rules[alert]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["annotations"]["summary"]
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    assert page == "docs/operations.md"
+    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ")).strip().lower() for line in _headings()}
+    assert anchor in headings
+
+
+def _headings() -> list[str]:
+    return [line for line in OPERATIONS.read_text().splitlines() if line.startswith("#")]
+
+
+def test_rules_are_of_one_environment() -> None:
+    """Two environments of a project share rulers: neither answers for the other's objects."""
+    for group in alerts.groups(Names("lssm", "stg")):
+        text = str(group.rules)
+        assert "prod" not in text
+        assert "${" not in text
+        if group.name != "engine":
+            assert all("stg" in rule["expr"] for rule in group.rules.values()), group.name
