@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from blueprint.environment.base import Section
-from blueprint.environment.scalars import Email, Label
+from blueprint.environment.scalars import Email, Label, Matching
 
 
 class DataSource(Section):
@@ -32,6 +32,33 @@ Scope = Literal[
 ]
 
 
+class Package(Section):
+    """A Debian package that is fetched from where its project keeps its releases."""
+
+    url: Annotated[str, Matching(r"https?://[^\s@]+\.deb", "the address of a .deb, without a password", limit=400)]
+    """Address of the .deb, which nodes can reach."""
+    sha256: Annotated[str, Matching("[0-9a-f]{64}", "the SHA-256 of the package, 64 hexadecimal digits", limit=64)]
+    """What its content must be."""
+
+
+class Agent(Section):
+    """The OpenTelemetry Collector on every node: host metrics, units, journal, and the application's OTLP."""
+
+    token: Label
+    """Which of `tokens` it writes with."""
+    metrics: Label
+    """Data source for metrics."""
+    logs: Label
+    """Data source for logs."""
+    traces: Label | None = None
+    """Data source for the application's traces; they go nowhere if left out."""
+    package: Package | None = Field(
+        default=None,
+        examples=[{"url": "https://example.com/otelcol-contrib_0.159.0_linux_amd64.deb", "sha256": "0" * 64}],
+    )
+    """Where `otelcol-contrib` comes from; if left out, the image or `cloud_init` has to bring it."""
+
+
 class Monitoring(Section):
     """Cockpit."""
 
@@ -47,3 +74,8 @@ class Monitoring(Section):
     """Whether Scaleway's ready-made alerts on its products are on."""
     contact_points: list[Email] = Field(default=[])
     """Who gets the alerts."""
+    alert_rules: Label | None = None
+    """Data source for metrics in which the engine's own rules are evaluated; there are none if left out. Rules about
+    Scaleway's products are put into Scaleway's own data source. One of `tokens` needs `full_access_metrics_rules`."""
+    agent: Agent | None = None
+    """What nodes send; nothing if left out."""

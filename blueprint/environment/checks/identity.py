@@ -1,4 +1,4 @@
-"""Checks of who may do what: secrets, LLM providers, alerts."""
+"""Checks of who may do what: secrets, LLM providers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blueprint.names import ENGINE_CREDENTIALS
 
 
 def check(environment: Environment) -> Iterator[Problem]:
-    """Problems of secrets, LLM routing and monitoring."""
+    """Problems of secrets and LLM routing."""
     made = engine_secrets(environment)
     for name in environment.secrets:
         if name in made:
@@ -27,7 +27,6 @@ def check(environment: Environment) -> Iterator[Problem]:
             if route.provider not in environment.llm.providers:
                 message = unknown(route.provider, environment.llm.providers, "llm.providers")
                 yield Problem(("llm", "routes", name, "provider"), message)
-    yield from _monitoring(environment)
 
 
 def engine_secrets(environment: Environment) -> dict[str, str]:
@@ -55,17 +54,3 @@ def engine_secrets(environment: Environment) -> dict[str, str]:
     if environment.llm:
         made[names.llm_secret] = "the LLM routing table"
     return made
-
-
-def _monitoring(environment: Environment) -> Iterator[Problem]:
-    monitoring = environment.monitoring
-    if not monitoring:
-        return
-    if not monitoring.alert_manager:
-        for field in ("contact_points", "managed_alerts"):
-            if getattr(monitoring, field):
-                message = "without the alert manager nothing is sent; alert_manager: true is needed"
-                yield Problem(("monitoring", field), message)
-    for index, email in enumerate(monitoring.contact_points):
-        if email in monitoring.contact_points[:index]:
-            yield Problem(("monitoring", "contact_points", index), f"{email} is given twice; once is enough")
