@@ -142,6 +142,8 @@ class Emulator:
         for name in ("s3", "sqs"):
             if name in addresses:
                 environment[f"AWS_ENDPOINT_URL_{name.upper()}"] = addresses[name]
+        if "cockpit" in addresses:
+            environment["SCALEWAY_INFRA_COCKPIT_URL"] = addresses["cockpit"]
         return {**addresses, "environment": environment}
 
     def _save(self) -> None:

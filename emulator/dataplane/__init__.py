@@ -1,4 +1,4 @@
-"""The data planes: S3, SQS, the generative APIs and DNS, each on a loopback port of its own."""
+"""The data planes: S3, SQS, the generative APIs, DNS and Cockpit, each on a loopback port of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from emulator.dataplane.cockpit import Cockpit
 from emulator.dataplane.dns import NameServer
 from emulator.dataplane.generative import Generative
 from emulator.dataplane.moto_backend import Moto
@@ -16,7 +17,7 @@ from emulator.faults import Faults
 from emulator.requests import RequestLog
 from emulator.world import World
 
-OFFSETS = {"s3": 1, "sqs": 2, "generative": 3, "dns": 4}
+OFFSETS = {"s3": 1, "sqs": 2, "generative": 3, "dns": 4, "cockpit": 5}
 """Where each plane listens, counted from the port of the API, if that port is free."""
 
 
@@ -63,6 +64,7 @@ async def start_all(
         "sqs": Sqs(world, log, faults, changed, moto),
         "generative": Generative(world, log, faults, changed),
         "dns": NameServer(world),
+        "cockpit": Cockpit(world, log, faults, changed),
     }
     started: list[Endpoint] = []
     try:

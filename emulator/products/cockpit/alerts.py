@@ -6,7 +6,8 @@ import re
 
 from emulator.errors import already_exists, invalid_arguments, not_found, permissions_denied, precondition_failed
 from emulator.paging import page
-from emulator.products.cockpit.scope import REGIONAL, catalogue, project_of, scaleway_source
+from emulator.products.cockpit.scope import REGIONAL, catalogue, project_of, scaleway_source, scaleway_sources
+from emulator.products.cockpit.sources import RULES, SOURCES
 from emulator.routing import Answer, Call, Product
 from emulator.world import Document, World, hook
 
@@ -190,10 +191,20 @@ def get_rules_count(call: Call) -> Answer:
     """How many rules are loaded."""
     manager = _manager(call, project_of(call))
     enabled = [status for status in (manager["_rules"] or {}).values() if status == "enabled"]
+    project, region, world = manager["_project_id"], manager["_region"], call.world
+    sources = [*scaleway_sources(world, project, region), *world.where(SOURCES, project_id=project, region=region)]
+    counts = [
+        {
+            "data_source_id": source["id"],
+            "data_source_name": source["name"],
+            "rules_count": sum(len(group["rules"]) for group in world.where(RULES, _source=source["id"])),
+        }
+        for source in sources
+    ]
     return {
-        "rules_count_by_datasource": [],
+        "rules_count_by_datasource": [count for count in counts if count["rules_count"]],
         "preconfigured_rules_count": len(enabled),
-        "custom_rules_count": 0,
+        "custom_rules_count": sum(count["rules_count"] for count in counts),
     }
 
 

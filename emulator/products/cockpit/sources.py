@@ -26,6 +26,7 @@ product = Product("cockpit", REGIONAL, resource="cockpit")
 SOURCES = "cockpit.data_sources"
 TOKENS = "cockpit.tokens"
 EXPORTERS = "cockpit.exporters"
+RULES = "cockpit.rules"
 
 SYNCHRONIZED_AFTER = 6.0
 EXPORTING_AFTER = 16.0
@@ -42,6 +43,7 @@ SCOPES = {
     "read_only_traces",
     "write_only_traces",
 }
+RULES_SCOPE = "full_access_metrics_rules"
 DEFAULT_SCOPES = ["write_only_metrics", "write_only_logs"]
 SECRET_LENGTH = 64
 
@@ -78,11 +80,20 @@ def _retention(call: Call, kind: str) -> int:
 
 def source_of(call: Call, key: str) -> Document:
     """A data source of the region, a project's own or Scaleway's; 404 if there is none."""
-    for project in call.world.all("account.projects"):
-        for source in scaleway_sources(call.world, project["id"], call.params["region"]):
+    source = find_source(call.world, call.params["region"], key)
+    if source is None:
+        raise not_found("data source", key)
+    return source
+
+
+def find_source(world: World, region: str, key: str) -> Document | None:
+    """A data source of a region, a project's own or Scaleway's."""
+    for project in world.all("account.projects"):
+        for source in scaleway_sources(world, project["id"], region):
             if source["id"] == key:
                 return source
-    return _in_region(call, SOURCES, key, "data source")
+    source = world.find(SOURCES, key)
+    return source if source and source["region"] == region else None
 
 
 def _own_source_of(call: Call) -> Document:
@@ -153,7 +164,10 @@ def update_data_source(call: Call) -> Answer:
 @product.delete("/data-sources/{data_source_id}", call_ms=244)
 def delete_data_source(call: Call) -> Answer:
     """Delete a data source and what is in it."""
-    call.world.remove(SOURCES, _own_source_of(call)["id"])
+    source = _own_source_of(call)
+    for rules in list(call.world.where(RULES, _source=source["id"])):
+        call.world.remove(RULES, rules["id"])
+    call.world.remove(SOURCES, source["id"])
     return None
 
 
@@ -186,8 +200,8 @@ def create_token(call: Call) -> Answer:
         "secret_key": "",
         "region": call.params["region"],
     }
-    world.put(TOKENS, token)
     secret = "".join(world.random.choices(string.ascii_letters + string.digits + "-_", k=SECRET_LENGTH))
+    world.put(TOKENS, {**token, "_secret_key": secret})
     return {**token, "secret_key": secret}
 
 
