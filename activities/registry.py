@@ -6,6 +6,7 @@ import threading
 
 from activities.cloud import Cloud
 from activities.kinds import (
+    alert_rules,
     buckets,
     cockpit,
     dns,
@@ -14,6 +15,7 @@ from activities.kinds import (
     instance,
     lb,
     node,
+    node_agent,
     rdb,
     redis,
     schedules,
@@ -28,7 +30,25 @@ from activities.ssh.nodes import Nodes
 from activities.temporal_client import TemporalBridge
 from blueprint.contract import Target
 
-MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedules, rdb, redis, node)
+MODULES = (
+    vpc,
+    gateway,
+    instance,
+    secret,
+    lb,
+    dns,
+    seal,
+    buckets,
+    sqs,
+    iam,
+    cockpit,
+    alert_rules,
+    schedules,
+    rdb,
+    redis,
+    node,
+    node_agent,
+)
 
 LIFECYCLES: dict[str, type[Lifecycle]] = {cls.kind: cls for module in MODULES for cls in module.LIFECYCLES}
 """Every lifecycle, by kind."""

@@ -46,6 +46,9 @@ def localized(
     for role in (local.get("nodes") or {}).values():
         # It fetches programs from the internet. The machines here have them.
         ((role or {}).get("cloud_init") or {}).pop("runcmd", None)
+    if local.get("monitoring"):
+        # Machines here share a network: two agents would take the same port, and neither has anywhere to send to.
+        local["monitoring"].pop("agent", None)
     if local.get("backup"):
         _keep_backups_here(local)
     if "app" in local:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blueprint.kinds import (
+    alert_rules,
     buckets,
     cockpit,
     dns,
@@ -11,6 +12,7 @@ from blueprint.kinds import (
     instance,
     lb,
     node,
+    node_agent,
     rdb,
     redis,
     schedule,
@@ -21,7 +23,25 @@ from blueprint.kinds import (
 )
 from blueprint.kinds.kind import Kind
 
-MODULES = (vpc, gateway, instance, secret, lb, dns, seal, buckets, sqs, iam, cockpit, schedule, rdb, redis, node)
+MODULES = (
+    vpc,
+    gateway,
+    instance,
+    secret,
+    lb,
+    dns,
+    seal,
+    buckets,
+    sqs,
+    iam,
+    cockpit,
+    alert_rules,
+    schedule,
+    rdb,
+    redis,
+    node,
+    node_agent,
+)
 
 KINDS: dict[str, Kind] = {kind.name: kind for module in MODULES for kind in module.KINDS}
 """Every kind, by name."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -39,36 +39,54 @@ def setup_script(fields: Mapping[str, Any], contents: Mapping[str, str], env: En
         contents: of the files, by path.
         env: the env file; None if there is none.
     """
-    lines = "\n".join(_calls(fields, contents, env))
-    # Called without standard input: that is the script itself, and a command could swallow the rest of it.
-    return f"{(_SCRIPTS / 'setup.sh').read_text()}\nsetup() {{\n{lines}\n}}\nsetup </dev/null\n"
+    return script(setup_functions(), _calls(fields, contents, env))
+
+
+def setup_functions() -> str:
+    """The functions that calls of a setup are made of."""
+    return (_SCRIPTS / "setup.sh").read_text()
+
+
+def script(functions: str, calls: Iterable[str]) -> str:
+    """Functions, and calls of them.
+
+    Without standard input: that is the script itself, and a command could swallow the rest of it.
+    """
+    lines = "\n".join(calls)
+    return f"{functions}\nsetup() {{\n{lines}\n}}\nsetup </dev/null\n"
 
 
 def _calls(fields: Mapping[str, Any], contents: Mapping[str, str], env: EnvText | None) -> Iterator[str]:
     yield "lock"
-    yield _call("host", fields["hostname"])
+    yield call("host", fields["hostname"])
     if fields["packages"]:
-        yield _call("packages", *fields["packages"])
+        yield call("packages", *fields["packages"])
     for name, user in fields["users"].items():
-        yield _call("user", name, user["home"], user["shell"], ",".join(user["groups"]))
+        yield call("user", name, user["home"], user["shell"], ",".join(user["groups"]))
     for path, directory in fields["directories"].items():
-        yield _call("directory", path, directory["mode"], directory["owner"])
+        yield call("directory", path, directory["mode"], directory["owner"])
     for path, file in fields["files"].items():
-        yield _put(path, file["mode"], file["owner"], contents[path])
+        yield put(path, file["mode"], file["owner"], contents[path])
     if env:
-        yield _put(fields["env_file"]["path"], "0600", "root:root", env.text)
-    yield _call("units", *fields["units"])
-    # Last, so that a setup that was cut off shows as one.
-    yield _put(f"{_FOLDER}/declared", "0600", "root:root", _declared(fields))
-    yield _put(f"{_FOLDER}/record.json", "0600", "root:root", json.dumps(_record(fields, env)))
+        yield put(fields["env_file"]["path"], "0600", "root:root", env.text)
+    yield call("units", *fields["units"])
+    yield from note(_FOLDER, fields, env)
 
 
-def _call(*words: str) -> str:
+def note(folder: str, fields: Mapping[str, Any], env: EnvText | None) -> Iterator[str]:
+    """Calls that note what was declared. Last, so that a setup that was cut off shows as one."""
+    yield put(f"{folder}/declared", "0600", "root:root", _declared(fields))
+    yield put(f"{folder}/record.json", "0600", "root:root", json.dumps(_record(fields, env)))
+
+
+def call(*words: str) -> str:
+    """A line that calls one of the script's functions."""
     return shlex.join(words)
 
 
-def _put(path: str, mode: str, owner: str, content: str) -> str:
-    return f"{_call('put', path, mode, owner)} <<'END'\n{base64.encodebytes(content.encode()).decode()}END"
+def put(path: str, mode: str, owner: str, content: str) -> str:
+    """Lines that write a file."""
+    return f"{call('put', path, mode, owner)} <<'END'\n{base64.encodebytes(content.encode()).decode()}END"
 
 
 def _declared(fields: Mapping[str, Any]) -> str:

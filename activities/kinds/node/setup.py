@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scaleway.instance.v1 import ServerState
 
 from activities.cloud import Cloud
 from activities.kinds.instance.answers import get_server
-from activities.kinds.node.script import EnvText, Setup, look_script, setup_of, setup_script
+from activities.kinds.node.env_file import EnvFiles
+from activities.kinds.node.script import Setup, look_script, setup_of, setup_script
 from activities.lifecycle import Lifecycle, Parent, Scope
-from activities.secret_store import remember
 from activities.ssh.script import Script
-from blueprint.errors import Busy, EngineError, Refused
+from blueprint.errors import Busy, EngineError
 from blueprint.kinds.node import SETUP
-from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from blueprint.plan import Difference
-from blueprint.release.env_file import compose, render, secrets_of
 from blueprint.resource import Observed, Resource
 
 LOCKED = 75
@@ -82,7 +80,8 @@ class NodeSetupLifecycle(Lifecycle):
             Busy: an earlier script has not ended.
         """
         fields = resource.fields
-        env = self._env(fields["env_file"]["values"], resource.key) if "env_file" in fields else None
+        values = fields["env_file"]["values"] if "env_file" in fields else None
+        env = EnvFiles(self.cloud).text(values, resource.key) if values is not None else None
         text = setup_script(fields, resource.inputs["contents"], env)
         node = resource.name.removesuffix(f"/{SETUP}")
         outcome = self.cloud.nodes.run(self.cloud.target, node, Script("set-up", text), ok=(0, LOCKED))
@@ -91,40 +90,12 @@ class NodeSetupLifecycle(Lifecycle):
         for line in outcome.output:
             log.info("%s: %s", node, line)
 
-    # -- secrets -----------------------------------------------------------------------------------------------
-
-    def _env(self, values: Mapping[str, Sequence[Any]], subject: str) -> EnvText:
-        """The env file with its secrets.
-
-        Raises:
-            SecretMissing: one has no value yet.
-            Refused: one has characters that a variable cannot have.
-        """
-        # Counted first: one that changes in between shows as older then, and is written again.
-        wanted = secrets_of(values)
-        versions = {name: count for name, count in self._versions().items() if name in wanted}
-        known = {name: compose(self.cloud.secrets.resolve(parts)) for name, parts in values.items()}
-        for name, parts in values.items():
-            if secrets_of({name: parts}):
-                remember(known[name])
-        try:
-            return EnvText(render(known), versions)
-        except ValueError as error:
-            remedy = "put another value into Secret Manager, then retry"
-            raise Refused(str(error), subject=subject, remedy=remedy) from None
-
     def _secrets(self, setup: Setup) -> dict[str, Any]:
         """The env file as observed, with whether its secrets are those of Secret Manager."""
         if "env_file" not in setup.fields:
             return {}
-        now = self._versions() if setup.versions else {}
-        older = sorted(name for name, count in setup.versions.items() if now.get(name) != count)
-        secrets = f"older: {', '.join(older)}" if older else IN_SECRET_MANAGER
-        return {"env_file": setup.fields["env_file"] | {"secrets": secrets}}
-
-    def _versions(self) -> dict[str, int]:
-        """How many versions each secret of the environment has."""
-        return {secret.name: secret.version_count for secret in self.cloud.secrets.all(self.cloud.names.secret_path)}
+        state = EnvFiles(self.cloud).state(setup.versions)
+        return {"env_file": setup.fields["env_file"] | {"secrets": state}}
 
     def _observed(self, server: Parent, fields: dict[str, Any], status: str = "ready") -> Observed:
         return Observed(

@@ -2,7 +2,7 @@
 # Without a setup it says nothing.
 
 look() {
-    local folder=/var/lib/scaleway-infra/setup kind name entry home shell groups
+    local folder=${folder:-/var/lib/scaleway-infra/setup} kind name entry home shell groups
     [ -f "$folder/record.json" ] && [ -f "$folder/declared" ] || return 0
     tell hostname "$(settled_hostname)"
     while IFS=$'\t' read -r kind name; do

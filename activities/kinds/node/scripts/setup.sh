@@ -4,7 +4,7 @@
 set -euo pipefail
 umask 077
 
-folder=/var/lib/scaleway-infra/setup
+folder=${folder:-/var/lib/scaleway-infra/setup}
 units_changed=
 
 # One at a time: a script whose connection was lost may still be at it. Exit code 75: it is.
