@@ -59,7 +59,8 @@ class Inside:
 
     def _there(self) -> tuple[str, ...]:
         """Those of the nodes that exist: that one does not says nothing of what it would have asked."""
-        found, missing = [], EngineError("there is no node to ask from")
+        found: list[str] = []
+        missing: EngineError = Gone("there is no node to ask from")
         for node in self._inside.nodes:
             try:
                 self._nodes.route(self._site.target, node)

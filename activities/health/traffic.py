@@ -22,6 +22,8 @@ _MOST_READ = 65_536
 """Bytes of an answer that are looked at."""
 _MOST_MESSAGES = 20
 """Of a WebSocket, before the echo: greetings and heartbeats."""
+_CLOSING = aiohttp.ClientWSTimeout(ws_close=1.0)
+"""For a server to say goodbye: it has answered by then, or it has not."""
 _HTTPS = 443
 
 
@@ -96,7 +98,7 @@ class Asked:
         url = self._traffic.url + self._traffic.websocket
         try:
             with calls.http("", "GET", url):
-                async with asyncio.timeout(self._timeout), self._session.ws_connect(url) as talk:
+                async with asyncio.timeout(self._timeout), self._session.ws_connect(url, timeout=_CLOSING) as talk:
                     await talk.send_str(sent)
                     while sent not in received[-1] and len(received) <= _MOST_MESSAGES:
                         received.append(await talk.receive_str())

@@ -1,6 +1,6 @@
 """Record the histories that `test_replay.py` replays.
 
-    python -m tests.workflows.record [changes] [releases] [backups] [approvals]
+    python -m tests.workflows.record [changes] [releases] [backups] [approvals] [health]
 
 Needed when workflow code changes what it asks Temporal for, and then only once no run of the code before is under way
 anywhere: a worker with the new code could not go on with it.
@@ -23,6 +23,7 @@ from tests.workflows.fleet import Fleet, fleet_house
 from tests.workflows.house import House, house, request
 from tests.workflows.record_approvals import record_approvals
 from tests.workflows.record_backups import record_backups
+from tests.workflows.record_health import record_health
 from workflows.identity import freeze_id
 from workflows.messages import AbortInput, ChangeOutput, SkipInput
 
@@ -175,7 +176,13 @@ def main() -> None:
             write(home, PARTS[name](home))
 
 
-PARTS = {"changes": record, "releases": record_releases, "backups": record_backups, "approvals": record_approvals}
+PARTS = {
+    "changes": record,
+    "releases": record_releases,
+    "backups": record_backups,
+    "approvals": record_approvals,
+    "health": record_health,
+}
 
 
 if __name__ == "__main__":
