@@ -176,6 +176,7 @@ def _power(environment: Environment) -> Iterable[Resource]:
 
 
 def _kind(name: str, title: str, resources: Callable[[Environment], Iterable[Resource]], **rest: Any) -> Kind:
+    rest.setdefault("permission_sets", ("InstancesFullAccess",))
     return Kind(name=name, title=title, product="instance", resources=resources, **rest)
 
 
@@ -201,11 +202,12 @@ KINDS = (
         },
         settles=False,
     ),
-    _kind("volume", "root volume", _volumes),
+    _kind("volume", "root volume", _volumes, permission_sets=("InstancesFullAccess", "BlockStorageFullAccess")),
     _kind(
         "private_nic",
         "private NIC",
         _private_nics,
+        permission_sets=("InstancesFullAccess", "PrivateNetworksReadOnly", "IPAMReadOnly"),
         immutable={"private_network_id": "a NIC cannot move to another private network"},
         lingers=False,
     ),

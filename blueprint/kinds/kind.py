@@ -24,6 +24,8 @@ class Kind:
     """Of which it is a part: "lb", "dns", "s3", ...; the graph draws a box for each."""
     resources: Callable[[Environment], Iterable[Resource]]
     """The resources of this kind that an environment asks for."""
+    permission_sets: tuple[str, ...] = ()
+    """Scaleway's permission sets that listing, making, changing and deleting it takes; none if it is not Scaleway's."""
     parent: str = ""
     """The kind that holds this one: its objects are listed parent by parent, addressed by `Resource.parent`."""
     dies_with_parent: bool = False

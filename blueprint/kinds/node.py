@@ -194,12 +194,16 @@ def _releases(environment: Environment) -> Iterable[Resource]:
         )
 
 
+_PERMISSION_SETS = ("InstancesReadOnly", "VPCGatewayReadOnly", "SecretManagerFullAccess")
+"""Nodes are reached by SSH: what takes Scaleway's API is the way there, and the bastion's host key."""
+
 KINDS = (
     Kind(
         name="node_setup",
         title="setup of a node",
         product="instance",
         resources=_setups,
+        permission_sets=_PERMISSION_SETS,
         parent="server",
         dies_with_parent=True,
         builds=True,
@@ -211,6 +215,7 @@ KINDS = (
         title="release on a node",
         product="instance",
         resources=_releases,
+        permission_sets=_PERMISSION_SETS,
         builds=True,
         updates_in_turn=True,
         settles=False,

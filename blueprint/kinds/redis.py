@@ -47,6 +47,7 @@ KINDS = (
         title="Redis cluster",
         product="redis",
         resources=_clusters,
+        permission_sets=("RedisFullAccess", "SecretManagerFullAccess"),
         immutable={
             "cluster_mode": "whether Redis is a cluster is decided when it is made",
             "tls": "TLS is decided when the cluster is made",

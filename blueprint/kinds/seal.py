@@ -47,6 +47,7 @@ KINDS = (
         title="seal",
         product="vpc",
         resources=_seals,
+        permission_sets=("VPCFullAccess",),
         parent="vpc",
         dies_with_parent=True,
         settles=False,

@@ -123,6 +123,7 @@ KINDS = (
         title="secret",
         product="secret",
         resources=_secrets,
+        permission_sets=("SecretManagerFullAccess",),
         protected=True,
         outlives=("queue",),
         settles=False,

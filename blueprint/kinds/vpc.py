@@ -96,6 +96,7 @@ KINDS = (
         title="VPC",
         product="vpc",
         resources=_vpc,
+        permission_sets=("VPCFullAccess",),
         settles=False,
         lingers=False,
     ),
@@ -104,6 +105,7 @@ KINDS = (
         title="private network",
         product="vpc",
         resources=_private_network,
+        permission_sets=("PrivateNetworksFullAccess",),
         immutable={
             "subnet": "the subnet of a private network cannot be changed",
             "vpc_id": "a private network cannot move to another VPC",
@@ -116,6 +118,7 @@ KINDS = (
         title="network ACL",
         product="vpc",
         resources=_acl,
+        permission_sets=("VPCFullAccess",),
         parent="vpc",
         dies_with_parent=True,
         settles=False,
