@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 
 from emulator.errors import denied_authentication, permissions_denied
+from emulator.permissions import opening
 from emulator.routing import Answer, Call, Route
 from emulator.world import Document, World
 
@@ -12,28 +14,6 @@ WINDOW_MEAN_S = 16.0
 WINDOW_MAX_S = 85.0
 """How long permissions flap after a project, key or policy is made: p50 11 s, p90 36 s, max 85 s, and not
 monotonically (Scaleway latencies, section 2). An exponential of this mean has that median and that p90."""
-
-PERMISSION_PREFIXES = {
-    "account": ("Project", "IAMManager", "OrganizationManager"),
-    "block": ("BlockStorage", "Instances"),
-    "cockpit": ("Observability",),
-    "domain": ("DomainsDNS",),
-    "iam": ("IAM", "SSHKeys", "OrganizationManager"),
-    "instance": ("Instances",),
-    "ipam": ("IPAM", "VPCFull", "VPCRead", "PrivateNetworks"),
-    "lb": ("LoadBalancers",),
-    "mnq": ("MessagingAndQueuing",),
-    "rdb": ("RelationalDatabases",),
-    "redis": ("Redis",),
-    "secret-manager": ("SecretManager",),
-    "vpc": ("VPCFull", "VPCRead", "PrivateNetworks"),
-    "vpc-gw": ("VPCGateway",),
-}
-"""The permission sets that let an application use a product begin with one of these; the key is the path's first
-word. Products that are not here (marketplace) are open to every key."""
-
-ORGANIZATION_PRODUCTS = ("account", "iam")
-"""What `AllProducts...`, which is about the resources of a project, does not open."""
 
 
 def open_window(world: World, document: Document, shortest: float = 0.0) -> None:
@@ -106,21 +86,14 @@ def hide_orphans(route: Route, call: Call, answer: Answer) -> None:
 
 
 def _granted(key: Document, call: Call, project_id: str | None) -> bool:
-    product = call.path.split("/")[1]
-    prefixes = PERMISSION_PREFIXES.get(product)
-    if prefixes is None:
-        return True
-    if product not in ORGANIZATION_PRODUCTS:
-        prefixes = ("AllProducts", *prefixes)
-    return granted(call.world, key, prefixes, call.method, project_id)
+    sets = opening(call.method, call.path)
+    return sets is None or granted(call.world, key, sets, project_id)
 
 
-def granted(world: World, key: Document, prefixes: tuple[str, ...], method: str, project_id: str | None = None) -> bool:
-    """Whether a policy of the key's application lets it use a product; users' keys may do everything.
+def granted(world: World, key: Document, sets: Collection[str], project_id: str | None = None) -> bool:
+    """Whether a policy of the key's application grants it one of these permission sets; users' keys have them all.
 
     Args:
-        prefixes: how the permission sets begin that open the product.
-        method: GET for reading, any other for changing.
         project_id: the project that the call is about; None if it does not say, then a rule on any project will do.
     """
     if not key.get("application_id"):
@@ -134,12 +107,6 @@ def granted(world: World, key: Document, prefixes: tuple[str, ...], method: str,
         for rule in world.where("iam.rules", _policy_id=policy["id"]):
             if project_id and project_id not in rule.get("project_ids", [project_id]):
                 continue
-            if any(_allows(name, prefixes, method) for name in rule["permission_set_names"]):
+            if not set(sets).isdisjoint(rule["permission_set_names"]):
                 return True
     return False
-
-
-def _allows(permission_set: str, prefixes: tuple[str, ...], method: str) -> bool:
-    if not permission_set.startswith(prefixes):
-        return False
-    return method == "GET" or not permission_set.endswith(("ReadOnly", "Read", "SecretAccess"))

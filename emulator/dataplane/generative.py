@@ -10,8 +10,11 @@ from typing import Any, ClassVar
 from emulator.auth import authenticate, granted
 from emulator.dataplane.plane import Answer, Message, Plane
 from emulator.errors import ApiError
+from emulator.permissions import EVERYTHING_READ
 from emulator.world import Document
 
+OPENING = ("GenerativeApisModelAccess", "GenerativeApisFullAccess", *EVERYTHING_READ)
+"""The permission sets that let a key ask a model."""
 MODELS = (
     "gpt-oss-120b",
     "llama-3.1-8b-instruct",
@@ -84,7 +87,7 @@ class Generative(Plane):
             raise GenerativeError(
                 401, "invalid_request_error", "Incorrect API key provided", code="invalid_api_key"
             ) from None
-        if key is not None and not granted(self.world, key, ("AllProducts", "GenerativeApis"), "GET"):
+        if key is not None and not granted(self.world, key, OPENING):
             raise GenerativeError(403, "permission_error", "Insufficient permissions")
 
     def _complete(self, message: Message) -> Answer:

@@ -15,11 +15,11 @@ from emulator.dataplane.plane import Message
 from emulator.dataplane.s3.operations import Target
 from emulator.dataplane.s3.refusals import S3Error
 from emulator.dataplane.sigv4 import Signature
+from emulator.permissions import opening_s3
 from emulator.products.iam.users import OWNER
 from emulator.world import DEFAULT_PROJECT, Document, World
 
 API_KEYS, SECRETS = "iam.api_keys", "_iam.secret_keys"
-PERMISSION_PREFIX = ("AllProducts", "ObjectStorage")
 MOST_SKEW_S = 900
 """How far the clock of a client may be off."""
 LONGEST_PRESIGNED_S = 604_800
@@ -72,8 +72,8 @@ class Caller:
         """Whether IAM lets him use Object Storage for this."""
         if self.key is None:
             return True
-        method = "PUT" if target.mutating else "GET"
-        return not flaps(world, self.key) and granted(world, self.key, PERMISSION_PREFIX, method)
+        sets = opening_s3(target.operation, target.mutating)
+        return not flaps(world, self.key) and granted(world, self.key, sets)
 
 
 def caller_of(world: World, message: Message, region: str) -> Caller:
