@@ -220,7 +220,7 @@ def test_the_program_prints_where_it_listens_and_stops_when_told(number: signal.
         ).ok
         endpoints = requests.get(f"{printed['SCW_API_URL']}/_emulator/endpoints", timeout=10).json()
         assert endpoints["environment"] == printed
-        assert set(endpoints) == {"api", "s3", "sqs", "generative", "dns", "environment"}
+        assert set(endpoints) == {"api", "s3", "sqs", "generative", "dns", "cockpit", "environment"}
         program.send_signal(number)
         assert program.wait(10) == 0
         assert program.stderr is not None
