@@ -211,7 +211,7 @@ def test_the_program_prints_where_it_listens_and_stops_when_told(number: signal.
             if line.startswith("export "):
                 name, _, value = line.removeprefix("export ").strip().partition("=")
                 printed[name] = value
-            if "AWS_ENDPOINT_URL_SQS" in printed:
+            if "SCALEWAY_INFRA_COCKPIT_URL" in printed:
                 break
         assert printed["SCW_API_URL"] == f"http://127.0.0.1:{port}"
         assert re.fullmatch(r"SCW[A-Z0-9]{17}", printed["SCW_ACCESS_KEY"])

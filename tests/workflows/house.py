@@ -58,6 +58,7 @@ def scaleway_environment(api: Api) -> dict[str, str]:
         "SCW_DEFAULT_ORGANIZATION_ID": DEFAULT_ORGANIZATION,
         "AWS_ENDPOINT_URL_S3": api.emulator.planes["s3"].url,
         "AWS_ENDPOINT_URL_SQS": api.emulator.planes["sqs"].url,
+        "SCALEWAY_INFRA_COCKPIT_URL": api.emulator.planes["cockpit"].url,
     }
 
 
