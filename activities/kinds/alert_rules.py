@@ -51,7 +51,8 @@ class Ruler(SturdyTransport, API):
             answer = self._request("GET", f"{RULES}/{quote(namespace)}", headers=self._headers)
         except Gone:
             return []
-        return (yaml.safe_load(answer.content) or {}).get(namespace, [])
+        told: Mapping[str, list[Mapping[str, Any]]] = yaml.safe_load(answer.content) or {}
+        return told.get(namespace, [])
 
     def set(self, namespace: str, group: Mapping[str, Any]) -> None:
         """Make or replace a group."""
@@ -91,8 +92,6 @@ class AlertRulesLifecycle(Lifecycle):
                 id=f"{source.id}/{group['name']}",
                 fields={"rules": rules_of(group)},
                 outputs={"id": f"{source.id}/{group['name']}"},
-                # Without it they could not be removed any more.
-                uses=(token.id, *([source.id] if source.origin != DataSourceOrigin.SCALEWAY else [])),
             )
             for source in self._sources()
             for group in Ruler(source, secret_key, self.cloud.settings.cockpit_url).groups(self.cloud.names.stem)

@@ -120,9 +120,10 @@ class Environment(Section):
 
     @property
     def enters_nodes(self) -> bool:
-        """Whether the engine logs in on nodes: to release, or to reach databases that it backs up or checks."""
+        """Whether the engine logs in on nodes: to release, to set up agents, or to reach databases."""
         return bool(
             self.app
+            or (self.monitoring and self.monitoring.agent and self.nodes)
             or (self.backup and self.postgresql)
             or (self.health and self.backup_role and self.network.gateway.bastion and (self.postgresql or self.redis))
         )
