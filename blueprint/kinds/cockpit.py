@@ -61,6 +61,8 @@ KINDS = (
         product="cockpit",
         resources=_data_sources,
         permission_sets=("ObservabilityFullAccess",),
+        # A ruler goes with its data source.
+        outlives=("alert_rules",),
         immutable={"type": "a data source keeps one type for life"},
         settles=False,
         tells_more=True,
@@ -72,6 +74,8 @@ KINDS = (
         product="cockpit",
         resources=_tokens,
         permission_sets=("ObservabilityFullAccess", "SecretManagerFullAccess"),
+        # Without it they could neither be seen nor removed.
+        outlives=("alert_rules",),
         immutable={
             "scopes": "the scopes of a Cockpit token cannot be changed",
             "kept": "its secret was told once and is not in Secret Manager",
