@@ -1,0 +1,94 @@
+"""Metrics leave by Temporal's own runtime: one pipe for what the SDK measures and what the engine does."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+
+from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramFloat, MetricMeter
+from temporalio.runtime import OpenTelemetryConfig, Runtime, TelemetryConfig
+
+from telemetry import settings
+from telemetry.catalogue import METRICS, Metric
+
+Attributes = Mapping[str, str | int]
+_Instrument = MetricCounter | MetricGaugeFloat | MetricHistogramFloat
+
+
+class Instruments:
+    """The metrics of the catalogue on one meter, each made at its first use.
+
+    Args:
+        meter: of Temporal's runtime, of a workflow or of an activity.
+    """
+
+    def __init__(self, meter: MetricMeter) -> None:
+        self._meter = meter
+        self._made: dict[Metric, _Instrument] = {}
+
+    def record(self, metric: Metric, value: float, attributes: Attributes) -> None:
+        """Set a gauge, add to a counter, or put a value into a histogram.
+
+        Args:
+            metric: which.
+            value: in its unit; a counter takes whole numbers.
+            attributes: empty values are left out.
+        """
+        instrument = self._made.get(metric) or self._make(metric)
+        present = {name: value for name, value in attributes.items() if value != ""}
+        if isinstance(instrument, MetricCounter):
+            instrument.add(int(value), present)
+        elif isinstance(instrument, MetricGaugeFloat):
+            instrument.set(value, present)
+        else:
+            instrument.record(value, present)
+
+    def _make(self, metric: Metric) -> _Instrument:
+        make = {
+            "counter": self._meter.create_counter,
+            "gauge": self._meter.create_gauge_float,
+            "histogram": self._meter.create_histogram_float,
+        }[metric.type]
+        made: _Instrument = make(metric.name, metric.description, metric.unit)
+        self._made[metric] = made
+        return made
+
+
+_process = Instruments(MetricMeter.noop)
+
+
+def record(metric: Metric, value: float, attributes: Attributes) -> None:
+    """Record for this process; nothing happens unless `runtime` has found somebody to tell. Not for workflow code.
+
+    Args:
+        metric: which.
+        value: see `Instruments.record`.
+        attributes: some of those that the metric names.
+    """
+    _process.record(metric, value, attributes)
+
+
+def runtime() -> Runtime | None:
+    """What carries metrics, the SDK's own and those of the engine; None unless an OTLP endpoint is set.
+
+    Only OTLP over HTTP: names of metrics have dots, as OpenTelemetry's conventions want them, and Temporal's own
+    Prometheus endpoint drops those.
+    """
+    global _process
+    if settings.exporter("metrics") != "otlp" or not (url := settings.endpoint("metrics")):
+        return None
+    metrics = OpenTelemetryConfig(
+        url=url,
+        headers=settings.headers("metrics"),
+        metric_periodicity=timedelta(milliseconds=settings.metric_interval()),
+        http=True,
+        durations_as_seconds=True,
+        histogram_bucket_overrides={metric.name: metric.bounds for metric in METRICS if metric.bounds},
+    )
+    # Two workers tell the same gauges of two moments: without a name of its own, each would overwrite the other's.
+    tags = {"service.name": settings.service(), "service.instance.id": f"{os.getpid()}@{socket.gethostname()}"}
+    made = Runtime(telemetry=TelemetryConfig(metrics=metrics, global_tags=tags, attach_service_name=False))
+    _process = Instruments(made.metric_meter)
+    return made

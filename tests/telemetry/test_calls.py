@@ -1,0 +1,123 @@
+"""Calls to the outside, as they are described: to whom, what, and how it ended, and nothing of what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from blueprint.errors import Throttled
+from telemetry import calls
+from telemetry.boto import watched
+from telemetry.threads import Threads
+from tests.telemetry.spans import installed
+
+SECRET = "planted-0f7c"
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    """The spans that this test makes."""
+    exporter = InMemorySpanExporter()
+    with installed(exporter):
+        yield exporter
+
+
+def only(spans: InMemorySpanExporter) -> ReadableSpan:
+    """The one span that was made."""
+    (span,) = spans.get_finished_spans()
+    return span
+
+
+def test_no_query_and_no_credentials(spans: InMemorySpanExporter) -> None:
+    """The address of a span has neither; the path stays."""
+    url = f"https://user:{SECRET}@api.example.test:8443/vpc/v2/vpcs?token={SECRET}#{SECRET}"
+    with calls.http("VpcV2API/list_vpcs", "GET", url, system="scaleway") as call:
+        call.answered(200)
+    span = only(spans)
+    assert span.name == "VpcV2API/list_vpcs"
+    assert dict(span.attributes or {}) == {
+        "http.request.method": "GET",
+        "server.address": "api.example.test",
+        "server.port": 8443,
+        "url.full": "https://api.example.test:8443/vpc/v2/vpcs",
+        "rpc.system.name": "scaleway",
+        "rpc.method": "VpcV2API/list_vpcs",
+        "http.response.status_code": 200,
+    }
+    assert SECRET not in span.to_json()
+
+
+def test_a_signed_address_is_its_host(spans: InMemorySpanExporter) -> None:
+    """A path may be a secret, too."""
+    with calls.http("", "GET", f"https://hc.example.test/{SECRET}", signed=True) as call:
+        call.answered(200)
+    assert SECRET not in only(spans).to_json()
+    assert (only(spans).attributes or {})["url.full"] == "https://hc.example.test"
+
+
+@pytest.mark.parametrize(
+    ("error", "type"), [(ValueError(SECRET), "ValueError"), (Throttled(f"later, {SECRET}"), "throttled")]
+)
+def test_an_error_is_its_class_or_code(spans: InMemorySpanExporter, error: Exception, type: str) -> None:
+    """Messages may hold anything."""
+    with pytest.raises(type_of(error)), calls.http("", "GET", "http://127.0.0.1/"):
+        raise error
+    span = only(spans)
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == type
+    assert SECRET not in span.to_json()
+
+
+def type_of(error: Exception) -> type[Exception]:
+    """Its class."""
+    return error.__class__
+
+
+def test_a_bad_answer_is_an_error(spans: InMemorySpanExporter) -> None:
+    """By its status."""
+    with calls.http("", "GET", "http://127.0.0.1/") as call:
+        call.answered(404)
+    assert (only(spans).attributes or {})["error.type"] == "404"
+
+
+def test_boto_without_an_answer(spans: InMemorySpanExporter) -> None:
+    """A call that reaches nobody ends its span, too."""
+    client = watched(
+        boto3.client(
+            "s3",
+            region_name="fr-par",
+            endpoint_url="http://127.0.0.1:9",
+            aws_access_key_id="a",
+            aws_secret_access_key=SECRET,
+            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        )
+    )
+    with pytest.raises(EndpointConnectionError):
+        client.list_objects_v2(Bucket="b", Prefix=SECRET)
+    span = only(spans)
+    assert span.name == "S3/ListObjectsV2"
+    assert (span.attributes or {})["error.type"] == "EndpointConnectionError"
+    assert (span.attributes or {})["url.full"] == "http://127.0.0.1:9/b"
+    assert SECRET not in span.to_json()
+
+
+def test_threads_work_on_somebodys_behalf(spans: InMemorySpanExporter) -> None:
+    """What they call belongs to the span of whoever gave it to them."""
+
+    def call() -> None:
+        calls.http("", "GET", "http://127.0.0.1/").end()
+
+    tracer = TracerProvider().get_tracer("test")
+    with tracer.start_as_current_span("outside") as outside, Threads(1) as pool:
+        pool.submit(call).result()
+    parent = only(spans).parent
+    assert parent
+    assert parent.span_id == outside.get_span_context().span_id

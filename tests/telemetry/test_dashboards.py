@@ -1,0 +1,122 @@
+"""The dashboards' files: they load, name data sources that are provisioned, and ask only for what somebody exports."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from blueprint import alerts
+from blueprint.names import Names
+from starters.observe import PROGRAM, observing, pages, plain, queries
+from starters.render.exposition import prometheus_name
+from telemetry.catalogue import METRICS
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+NAMES = {path.stem: json.loads(path.read_text()) for path in FILES}
+HOSTMETRICS = {"system_cpu_time_seconds_total", "system_memory_usage_bytes"}
+"""Of those that the OpenTelemetry Collector's hostmetrics receiver has by default; rules ask for the others."""
+_SERIES = r"(?<![\w\"])([a-z][a-z0-9]*(?:_[a-z0-9]+){2,})(?=[{\[\s)]|$)"
+
+
+def metrics_of(query: str) -> set[str]:
+    """Names of the metrics that a query asks for: words of at least three parts, outside of labels."""
+    bare = re.sub(r"(by|on|without|ignoring|group_left) *\([^)]*\)", "", re.sub(r"\{[^}]*\}", "", query))
+    return {name for name in re.findall(_SERIES, bare) if name not in ("count_over_time", "last_over_time")}
+
+
+def exported_by_the_engine() -> set[str]:
+    """Series of the catalogue, as Prometheus has them."""
+    found = set()
+    for metric in METRICS:
+        name = prometheus_name(metric.name, metric.unit, metric.type)
+        found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if metric.type == "histogram" else {name}
+    return found
+
+
+def asked_of_the_sdk() -> set[str]:
+    """Metrics of Temporal's SDK that dashboards and rules ask for, without what a histogram adds."""
+    asked = {name for dashboard in NAMES.values() for query in queries(dashboard) for name in metrics_of(query)}
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked if name.startswith("temporal_")}
+
+
+def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every panel that asks for something, with its dashboard."""
+    for name, dashboard in NAMES.items():
+        for panel in dashboard["panels"]:
+            if panel["type"] != "row":
+                yield name, panel
+
+
+def test_both_are_there() -> None:
+    """Runs and the stack, each with a name of its own."""
+    assert set(NAMES) == {"runs", "stack"}
+    assert len({dashboard["uid"] for dashboard in NAMES.values()}) == 2
+
+
+def test_every_data_source_is_provisioned() -> None:
+    """A panel without one shows nothing, and does not say so."""
+    file = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/datasources.yaml").read_text())
+    provisioned = {source["uid"] for source in file["datasources"]}
+    for name, panel in panels():
+        for place in (panel, *panel["targets"]):
+            assert place["datasource"] == {"type": "prometheus", "uid": panel["datasource"]["uid"]}, name
+        assert panel["datasource"]["uid"] in provisioned, (name, panel["title"])
+
+
+def test_every_metric_exists() -> None:
+    """In the catalogue, or where alert rules look for it too; the SDK's are seen to arrive in `test_run_metrics`."""
+    rules = " ".join(rule["expr"] for group in alerts.groups(Names("org", "env")) for rule in group.rules.values())
+    elsewhere = metrics_of(rules) | HOSTMETRICS
+    for name, panel in panels():
+        known = exported_by_the_engine() if panel["datasource"]["uid"] == "engine" else elsewhere
+        for target in panel["targets"]:
+            asked = metrics_of(target["expr"])
+            assert asked, target["expr"]
+            missing = {metric for metric in asked - known if not metric.startswith("temporal_")}
+            assert not missing, (name, panel["title"])
+
+
+def test_a_metric_that_is_not_there_is_found() -> None:
+    """The test above can fail."""
+    query = 'sum by (some_other_label) (rate(scaleway_infra_no_such_thing_total{a_b_c="d"}[5m])) / x'
+    assert metrics_of(query) == {"scaleway_infra_no_such_thing_total"}
+    assert not metrics_of(query) & exported_by_the_engine()
+
+
+def test_panels_do_not_overlap() -> None:
+    """Each has a place of its own on a grid of 24 columns."""
+    for dashboard in NAMES.values():
+        taken: set[tuple[int, int]] = set()
+        for panel in dashboard["panels"]:
+            at = panel["gridPos"]
+            cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+            assert not cells & taken
+            assert max(x for x, _ in cells) < 24
+            taken |= cells
+
+
+def test_prometheus_draws_them(tmp_path: Path) -> None:
+    """It understands every query of every dashboard, and reads the collector."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip("needs Debian's package prometheus")
+    with observing(tmp_path) as observed:
+        for dashboard in NAMES.values():
+            for query in queries(dashboard):
+                asked = requests.get(
+                    f"{observed.prometheus_url}/api/v1/query", params={"query": plain(query)}, timeout=10
+                )
+                assert asked.json()["status"] == "success", (query, asked.text)
+        assert set(observed.links) == {dashboard["title"] for dashboard in NAMES.values()}
+        for link in observed.links.values():
+            assert requests.get(link, timeout=10).ok
+    for _, page in pages():
+        assert "$" not in page
