@@ -7,52 +7,16 @@ texts without their quotes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv6Address
 
 from blueprint.environment import Environment
 from blueprint.environment.dns import RecordSet, full_name, split_zone
+from blueprint.environment.dns_values import TARGETS, canonical
 from blueprint.kinds.kind import Kind
 from blueprint.resource import Resource, ref
 
 CHANGES_IN_A_CALL = 100
 """Record sets that one PATCH changes: the API takes more, but a refusal names no record, so a call stays readable."""
-
-_TARGETS = {"ALIAS", "CNAME", "MX", "NS", "SRV"}
-"""Types whose data ends in the name of another host."""
-_ESCAPED = re.compile(r"\\(.)")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-
-
-def canonical(type_: str, value: str, zone: str, priority: int) -> str:
-    """A value in the one form in which file and API are compared.
-
-    Args:
-        type_: "MX".
-        value: as the file, or the API, has it.
-        zone: what a name without a final dot is relative to.
-        priority: of MX and SRV; left alone if the value begins with one already.
-    """
-    if type_ == "AAAA":
-        return str(IPv6Address(value))
-    if type_ == "TXT":
-        # Long texts come as several quoted strings that count as one.
-        return _ESCAPED.sub(r"\1", "".join(_QUOTED.findall(value))) if value.startswith('"') else value
-    if type_ not in _TARGETS:
-        return value
-    *numbers, target = value.split()
-    if len(numbers) < {"MX": 1, "SRV": 3}.get(type_, 0):
-        numbers.insert(0, str(priority))
-    if not target.endswith("."):
-        target = f"{zone}." if target == "@" else f"{target}.{zone}."
-    return " ".join([*numbers, target.lower()])
-
-
-def quoted(text: str) -> str:
-    """A text as a zone file has it: `canonical` undoes this."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def record_name(zone: str, name: str, type_: str) -> str:
@@ -72,7 +36,7 @@ def leading_records(environment: Environment, domain: str) -> set[str]:
             key = f"dns_record.{record_name(zone, found.name, type_)}" if found else ""
             if found and key not in keys:
                 keys.add(key)
-                if type_ in _TARGETS:
+                if type_ in TARGETS:
                     names.extend(canonical(type_, value, zone, 0).rstrip(".") for value in found.values)
     return keys
 
@@ -121,6 +85,7 @@ KINDS = (
         title="DNS zone",
         product="dns",
         resources=_zones,
+        permission_sets=("DomainsDNSFullAccess",),
         protected=True,
         lingers=False,
     ),
@@ -129,6 +94,7 @@ KINDS = (
         title="DNS record set",
         product="dns",
         resources=_records,
+        permission_sets=("DomainsDNSFullAccess",),
         parent="dns_zone",
         dies_with_parent=True,
         lingers=False,

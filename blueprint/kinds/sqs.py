@@ -37,8 +37,16 @@ def _credentials(environment: Environment) -> Iterable[Resource]:
         )
 
 
+_HEALTH = Queue(visibility_timeout=1.0, retention=60.0)
+"""Of the queue for health checks: what one of them leaves behind is gone before anybody counts it."""
+
+
 def queues(environment: Environment) -> Iterable[Resource]:
-    """The queues, each after the dead-letter queue that it refers to."""
+    """The queues, each after the dead-letter queue that it refers to, and the one of the health checks."""
+    if environment.sqs and environment.health:
+        yield _queue(
+            environment, environment.names.health_queue, _fields(_HEALTH, _HEALTH.retention) | {"redrive": None}
+        )
     for key, queue in environment.sqs.queues.items() if environment.sqs else ():
         name = environment.names.queue(key, fifo=queue.fifo)
         dead_letters = environment.names.dead_letter_queue(key, fifo=queue.fifo)
@@ -81,6 +89,7 @@ KINDS = (
         title="SQS activation",
         product="sqs",
         resources=_activation,
+        permission_sets=("MessagingAndQueuingFullAccess",),
         settles=False,
         lingers=False,
         tells_more=True,
@@ -90,6 +99,7 @@ KINDS = (
         title="SQS credentials",
         product="sqs",
         resources=_credentials,
+        permission_sets=("MessagingAndQueuingFullAccess", "SecretManagerFullAccess"),
         immutable={"kept": "its secret half was told once and is not in Secret Manager"},
         outlives=("queue",),
         settles=False,
@@ -100,6 +110,7 @@ KINDS = (
         title="queue",
         product="sqs",
         resources=queues,
+        permission_sets=("MessagingAndQueuingFullAccess", "SecretManagerFullAccess"),
         parent="sqs",
         immutable={"fifo": "a queue is FIFO or not from its birth"},
         settles=False,
