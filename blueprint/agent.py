@@ -1,7 +1,7 @@
 """What a node's agent collects, and where it sends it: the configuration of the OpenTelemetry Collector, pure.
 
-Addresses and the token are variables, so that the file is the same whatever Cockpit calls its data sources, and holds no
-secret. Metrics go by remote write and not by OTLP: their names in Prometheus' form are then made here, where rules rely
+Addresses and the token are variables, so that the file is the same whatever Cockpit calls its data sources, and holds
+no secret. Metrics go by remote write and not by OTLP: their names in Prometheus' form are then made here, where rules rely
 on them, and what tells nodes apart becomes a label of every series.
 """
 
@@ -104,7 +104,8 @@ def _systemd(units: Sequence[str]) -> dict[str, Any]:
 
 
 def _pipeline(receivers: Sequence[str], exporter: str) -> dict[str, Any]:
-    return {"receivers": list(receivers), "processors": ["memory_limiter", "resource", "batch"], "exporters": [exporter]}
+    processors = ["memory_limiter", "resource", "batch"]
+    return {"receivers": list(receivers), "processors": processors, "exporters": [exporter]}
 
 
 class _Plain(yaml.SafeDumper):

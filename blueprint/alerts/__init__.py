@@ -55,7 +55,8 @@ def groups(names: Names) -> list[Group]:
 
 def rules_of(group: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The rules of a group as a file or a ruler has it, by the alert's or the recorded series' name."""
+    named = {rule.get("alert") or rule["record"]: rule for rule in group["rules"]}
     return {
-        rule.get("alert") or rule["record"]: {key: value for key, value in rule.items() if key not in ("alert", "record")}
-        for rule in group["rules"]
+        name: {key: value for key, value in rule.items() if key not in ("alert", "record")}
+        for name, rule in named.items()
     }

@@ -1,4 +1,4 @@
-"""The agent on every node, kept as declared over SSH: package, configuration, unit, and the variables with its token."""
+"""The agent on every node, kept as declared over SSH: package, configuration, unit, and variables with its token."""
 
 from __future__ import annotations
 

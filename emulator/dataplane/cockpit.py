@@ -1,6 +1,6 @@
 """Cockpit's data sources for metrics: Mimir's HTTP API, as far as it is about rules.
 
-Every data source has a host name of its own, and all of them are behind this one port: the Host header tells them apart.
+Every data source has a host name of its own, and all are behind this one port: the Host header tells them apart.
 """
 
 from __future__ import annotations
@@ -98,8 +98,10 @@ class Cockpit(Plane):
         if operation == "GetRuleGroup":
             return _yaml(_shown(found[0]))
         if operation == "ListRules":
-            spaces = sorted({rules["_namespace"] for rules in found})
-            return _yaml({space: [_shown(rules) for rules in found if rules["_namespace"] == space] for space in spaces})
+            spaces: dict[str, list[Any]] = {}
+            for rules in found:
+                spaces.setdefault(rules["_namespace"], []).append(_shown(rules))
+            return _yaml(spaces)
         for rules in found:
             self.world.remove(RULES, rules["id"])
         return _status(202)

@@ -53,7 +53,7 @@ User={PACKAGE}
 WantedBy=multi-user.target
 """
 POSTINST = f"#!/bin/sh\nid {PACKAGE} >/dev/null 2>&1 || useradd --system {PACKAGE}\n"
-CONTROL = f"Package: {PACKAGE}\nVersion: {{version}}\nArchitecture: all\nMaintainer: t <t@example.org>\nDescription: t\n"
+CONTROL = f"Package: {PACKAGE}\nVersion: {{version}}\nArchitecture: all\nMaintainer: t\nDescription: t\n"
 
 
 def package(folder: Path, version: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Every rule fires on the series of its trouble, is silent on those of a healthy environment, and has its on-call page."""
+"""Every rule fires on the series of its trouble, is silent where all is well, and has its on-call page."""
 
 from __future__ import annotations
 
