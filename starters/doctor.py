@@ -16,7 +16,9 @@ from blueprint.environment import load
 from blueprint.environment.loader import available
 from blueprint.errors import EngineError
 from starters.engine import Engine
+from starters.worker_versions import explained, versions
 from workflows.identity import SEARCH_ATTRIBUTES
+from workflows.versioning import deployment_name
 
 SECONDS = 5.0
 """How long any check may take."""
@@ -51,7 +53,7 @@ async def diagnose(directory: Path) -> list[Finding]:
         engine = await Engine.connect()
     except EngineError as error:
         return [*findings, Finding("Temporal", False, error.message, error.remedy)]
-    checks: tuple[Callable[[Engine], Awaitable[Finding]], ...] = (_temporal, _search_attributes, _worker)
+    checks: tuple[Callable[[Engine], Awaitable[Finding]], ...] = (_temporal, _search_attributes, _worker, _versions)
     return [*findings, *[await check(engine) for check in checks]]
 
 
@@ -105,3 +107,9 @@ async def _worker(engine: Engine) -> Finding:
     there = await engine.has_worker()
     found = f"listens on {engine.task_queue}" if there else f"none listens on {engine.task_queue}"
     return Finding("worker", there, found, "`scaleway-infra dev` has one, or start `python -m worker`")
+
+
+async def _versions(engine: Engine) -> Finding:
+    """A version that nobody runs any more leaves its runs waiting without a word."""
+    good, found, remedy = explained(await versions(engine, deployment_name(os.environ)))
+    return Finding("worker versions", good, found, remedy)

@@ -9,12 +9,14 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 from blueprint.release.facts import FreezeFacts
 from workflows.messages import FreezeInput
 
 
-@workflow.defn(name="Freeze")
+# It lives for weeks, and replays in any version: none has to stay for it.
+@workflow.defn(name="Freeze", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class Freeze:
     """Waits until it is lifted (cancelled), or until its time is over."""
 
