@@ -18,6 +18,8 @@ from bench import (
     releases,
     scale,
     secrets_search,
+    two_workers,
+    worker_versions,
 )
 
 BENCHES = {
@@ -40,6 +42,8 @@ BENCHES = {
         broken_releases,
         release_kills,
         backup_kills,
+        worker_versions,
+        two_workers,
     )
 }
 """Every measurement, by name."""

@@ -18,6 +18,21 @@ def prod() -> dict[str, Any]:
     return data
 
 
+def apart(number: int) -> dict[str, Any]:
+    """An environment of which one project can hold many side by side: nothing in it is of the project as a whole."""
+    data = prod()
+    return {
+        "org": data["org"],
+        "env": f"e{number:02d}",
+        "network": {"cidr": f"10.0.{number}.0/24"},
+        "security_groups": data["security_groups"],
+        "postgresql": data["postgresql"],
+        "redis": data["redis"],
+        "buckets": {"shop/files": {"versioning": True}, "shop/core": {"versioning": True}},
+        "secrets": {"token": {"generate": 32}, "other": {"generate": 32}},
+    }
+
+
 def grown(data: dict[str, Any], *, records: int, queues: int, buckets: int) -> dict[str, Any]:
     """The same environment with so many DNS record sets, queues (dead-letter queues not counted) and buckets."""
     data = copy.deepcopy(data)
