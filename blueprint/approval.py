@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from typing import Literal
 
+from blueprint.moments import moment
 from blueprint.resource import Model
 
 APPROVAL = "approval"
@@ -47,7 +47,7 @@ class Waiting(Model):
     @property
     def trouble(self) -> str:
         """What it waits for, in a line."""
-        return f"waits until {_moment(self.until)} for somebody to approve or reject {self.proposal.fingerprint}"
+        return f"waits until {moment(self.until)} for somebody to approve or reject {self.proposal.fingerprint}"
 
     def details(self) -> str:
         """Markdown for a stranger: what would be done, for whom, until when, and exactly what to send."""
@@ -60,7 +60,7 @@ class Waiting(Model):
                 f"## Waiting for approval of this {self.operation} of `{self.environment}`",
                 "",
                 f"Asked for by {asked}. Nothing is changed before somebody approves it; without a word until "
-                f"{_moment(self.until)} it counts as rejected.{others}",
+                f"{moment(self.until)} it counts as rejected.{others}",
                 "",
                 "Choose, by *Send an Update*, or by `scaleway-infra approve` and `reject`:",
                 "",
@@ -92,7 +92,7 @@ class ApprovalRecord(Model):
     def __str__(self) -> str:
         whose = f" by {self.by}" if self.by else ""
         why = f": {self.reason}" if self.reason else ""
-        return f"{self.decision}{whose} at {_moment(self.at)}{why}"
+        return f"{self.decision}{whose} at {moment(self.at)}{why}"
 
 
 def refusal(
@@ -146,7 +146,3 @@ def same_person(one: str, other: str) -> bool:
 
 def _person(name: str) -> str:
     return re.split(r"@|\s+\(run ", name.strip(), maxsplit=1)[0].strip().casefold()
-
-
-def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

@@ -8,7 +8,8 @@ from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import BucketRestoreOutput, DropOutput, ManagedRestoreOutput
 from blueprint.backup.manifest import Pin
 from blueprint.backup.site import BackupSite
-from starters.engine import Engine, Run, started_by
+from starters.engine import Engine, Run
+from starters.origin import started_by
 from workflows.backup.backup import Backup
 from workflows.backup.drill import Drill
 from workflows.backup.look import Backups, DropDatabase, PinBackup
@@ -65,7 +66,7 @@ async def retention(engine: Engine, request: RetentionInput) -> Run[RetentionOut
     """
     target = request.site.target
     if not request.write:
-        return await engine.look(Retention.run, "retention", target, request)
+        return await engine.look(Retention.run, "retention", target, request, "Only shows what would go.")
     return await engine.take_turn(
         Retention.run, "retention", target, request, "Deletes what no rule wants.", turn=backup_turn
     )
@@ -92,7 +93,8 @@ async def restore_bucket(engine: Engine, request: RestoreBucketInput) -> Run[Buc
     """
     target = request.request.site.target
     if not request.request.write:
-        return await engine.look(RestoreBucket.run, "restore", target, request)
+        about = f"Only shows what differs in the bucket {request.request.bucket}."
+        return await engine.look(RestoreBucket.run, "restore", target, request, about)
     return await engine.take_turn(RestoreBucket.run, "restore", target, request, f"Bucket {request.request.bucket}.")
 
 
@@ -135,5 +137,6 @@ async def unpin(engine: Engine, site: BackupSite, asset: str, id: str) -> Entry:
 async def _pin(engine: Engine, site: BackupSite, asset: str, id: str, reason: str, *, remove: bool) -> Entry:
     mark = Pin(name=BY_HAND, reason=reason, by=started_by(), at=time.time())
     request = PinRunInput(site=site, asset=asset, id=id, pin=mark, remove=remove)
-    run = await engine.look(PinBackup.run, "unpin" if remove else "pin", site.target, request)
+    operation, about = "unpin" if remove else "pin", f"Backup: {asset} {id}."
+    run = await engine.look(PinBackup.run, operation, site.target, request, about)
     return await run.result()

@@ -9,9 +9,7 @@ output = await run.result()
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
-import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.types import MethodAsyncSingleParam
@@ -32,14 +30,25 @@ from blueprint.backup.contract import BucketRestoreOutput, DropOutput, ManagedRe
 from blueprint.contract import InventoryInput, InventoryOutput, PlanInput, Target
 from blueprint.environment import Environment
 from blueprint.errors import EngineError
+from blueprint.introduction import Introduction
 from blueprint.plan import Plan
 from blueprint.release.record import ReleaseRecord
+from starters.origin import origin
 from workflows.apply import Apply
 from workflows.backup.messages import BackupOutput, DrillOutput, RestoreDatabaseOutput, RetentionOutput
 from workflows.connection import connect
 from workflows.deploy import Deploy, Rollback
 from workflows.destroy import Destroy
-from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY, TASK_QUEUE, look_id, turn_id
+from workflows.identity import (
+    COMMIT,
+    ENVIRONMENT,
+    OPERATION,
+    STARTED_BY,
+    TASK_QUEUE,
+    attributes_of,
+    look_id,
+    turn_id,
+)
 from workflows.look import Drift, PlanEnvironment, Releases, Status
 from workflows.messages import (
     AbortInput,
@@ -70,8 +79,6 @@ GIVES: dict[str, type[Any]] = {
     "DropDatabase": DropOutput,
 }
 """What runs that have a turn give at their end, by type of workflow."""
-COMMIT = "commit"
-"""Key of the memo of a deploy, and of an apply that a CI job began: which commit it brings."""
 WHATEVER = "whatever it is"
 SILENCE_OF_A_WORKER = timedelta(seconds=75)
 """A worker asks for work once a minute at least; Temporal remembers one that is gone for five."""
@@ -220,7 +227,7 @@ class Engine:
             AnotherChangeRuns: the environment's turn is taken; its `running.commit` tells whether by the same deploy.
         """
         target, commit = release.site.target, release.ref
-        return await self.take_turn(Deploy.run, "deploy", target, release, f"Commit: {commit}.", commit)
+        return await self.take_turn(Deploy.run, "deploy", target, release, "", commit)
 
     async def rollback(self, release: ReleaseInput) -> Run[ReleaseRecord]:
         """Begin to bring an earlier release back to every node.
@@ -236,12 +243,12 @@ class Engine:
         description = await self._turn_holder(target, turn)
         if description is None:
             return None
-        return self._run(description.id, description.run_id, GIVES[description.workflow_type])
+        return self.run(description.id, description.run_id, GIVES[description.workflow_type])
 
     async def running(self, target: Target, turn: Turn = turn_id) -> Running | None:
         """The run that has the environment's turn, for people, or None."""
         description = await self._turn_holder(target, turn)
-        return await self._running(description) if description else None
+        return self._running(description) if description else None
 
     # -- steering ----------------------------------------------------------------------------------------------
 
@@ -279,7 +286,12 @@ class Engine:
     # -- runs of any kind --------------------------------------------------------------------------------------
 
     async def look(
-        self, workflow: MethodAsyncSingleParam[Any, Any, T], operation: str, target: Target, argument: Any
+        self,
+        workflow: MethodAsyncSingleParam[Any, Any, T],
+        operation: str,
+        target: Target,
+        argument: Any,
+        about: str = "",
     ) -> Run[T]:
         """Begin a run that takes nobody's turn.
 
@@ -288,16 +300,20 @@ class Engine:
             operation: what it is found by.
             target: the environment.
             argument: its input.
+            about: what it is about, for its page in Temporal's UI.
         """
+        introduction = Introduction(operation, target.environment, origin(), about)
         handle: WorkflowHandle[Any, T] = await self.client.start_workflow(
             workflow,
             argument,
             id=look_id(operation, target.environment, uuid.uuid4().hex[:8]),
             task_queue=self.task_queue,
-            search_attributes=self._attributes(operation, target),
-            static_summary=f"{operation} {target.environment}",
+            search_attributes=attributes_of(introduction),
+            memo=introduction.memo,
+            static_summary=introduction.summary,
+            static_details=introduction.details,
         )
-        return Run(handle, self._link(handle.id, handle.result_run_id))
+        return Run(handle, self.link(handle.id, handle.result_run_id))
 
     async def take_turn(
         self,
@@ -305,7 +321,7 @@ class Engine:
         operation: str,
         target: Target,
         argument: Any,
-        details: str,
+        about: str,
         commit: str = "",
         turn: Turn = turn_id,
     ) -> Run[T]:
@@ -316,13 +332,14 @@ class Engine:
             operation: what it is found by.
             target: the environment.
             argument: its input.
-            details: what it is about, for its page in Temporal's UI.
+            about: what it is about, for its page in Temporal's UI.
             commit: what it brings, if it is from one.
             turn: which one.
 
         Raises:
             AnotherChangeRuns: the turn is taken.
         """
+        introduction = Introduction(operation, target.environment, origin(), about, commit)
         try:
             started = await self.client.start_workflow(
                 workflow,
@@ -330,23 +347,35 @@ class Engine:
                 id=turn(target.environment),
                 task_queue=self.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                search_attributes=self._attributes(operation, target),
-                memo={COMMIT: commit} if commit else None,
-                static_summary=f"{operation} {target.environment}" + (f": {commit[:9]}" if commit else ""),
-                static_details=f"Started by {started_by()}. {details}",
+                search_attributes=attributes_of(introduction),
+                memo=introduction.memo,
+                static_summary=introduction.summary,
+                static_details=introduction.details,
             )
         except WorkflowAlreadyStartedError as error:
-            raise AnotherChangeRuns(await self._running(await self._described(target, turn, error.run_id))) from None
+            raise AnotherChangeRuns(self._running(await self._described(target, turn, error.run_id))) from None
         # This very run: without its id, a call that comes late would reach the next one that has the turn.
         run_id = started.result_run_id
         handle: WorkflowHandle[Any, T] = self.client.get_workflow_handle_for(workflow, started.id, run_id=run_id)
-        return Run(handle, self._link(started.id, run_id))
+        return Run(handle, self.link(started.id, run_id))
+
+    def run(self, workflow_id: str, run_id: str | None = None, gives: type[T] | None = None) -> Run[T]:
+        """A run that is there already, to follow and to steer.
+
+        Args:
+            workflow_id: which.
+            run_id: which of those that have had this id; the latest if None.
+            gives: what it gives at its end.
+        """
+        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id, result_type=gives)
+        return Run(handle, self.link(workflow_id, run_id))
+
+    def link(self, workflow_id: str, run_id: str | None) -> str:
+        """The page of a run in Temporal's UI."""
+        path = f"/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}"
+        return f"{self._ui_url}{path}/{run_id}/history" if run_id else f"{self._ui_url}{path}"
 
     # -- plumbing ----------------------------------------------------------------------------------------------
-
-    def _run(self, workflow_id: str, run_id: str | None, gives: type[T]) -> Run[T]:
-        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id, result_type=gives)
-        return Run(handle, self._link(workflow_id, run_id))
 
     async def _turn_holder(self, target: Target, turn: Turn) -> WorkflowExecutionDescription | None:
         try:
@@ -360,39 +389,16 @@ class Engine:
     async def _described(self, target: Target, turn: Turn, run_id: str | None = None) -> WorkflowExecutionDescription:
         return await self.client.get_workflow_handle(turn(target.environment), run_id=run_id).describe()
 
-    async def _running(self, description: WorkflowExecutionDescription) -> Running:
+    def _running(self, description: WorkflowExecutionDescription) -> Running:
         attributes = description.typed_search_attributes
         return Running(
             environment=attributes.get(ENVIRONMENT) or description.id,
             operation=attributes.get(OPERATION) or description.workflow_type.lower(),
             since=description.start_time,
             started_by=attributes.get(STARTED_BY) or "somebody",
-            link=self._link(description.id, description.run_id),
-            commit=await description.memo_value(COMMIT, "", type_hint=str),
+            link=self.link(description.id, description.run_id),
+            commit=attributes.get(COMMIT) or "",
         )
-
-    def _attributes(self, operation: str, target: Target) -> TypedSearchAttributes:
-        return TypedSearchAttributes(
-            [
-                SearchAttributePair(ENVIRONMENT, target.environment),
-                SearchAttributePair(OPERATION, operation),
-                SearchAttributePair(STARTED_BY, started_by()),
-                SearchAttributePair(NEEDS_OPERATOR, False),
-            ]
-        )
-
-    def _link(self, workflow_id: str, run_id: str | None) -> str:
-        path = f"/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}"
-        return f"{self._ui_url}{path}/{run_id}/history" if run_id else f"{self._ui_url}{path}"
-
-
-def started_by() -> str:
-    """Who starts runs from here: the CI job, or user and host."""
-    if os.environ.get("GITHUB_ACTIONS"):
-        return f"{os.environ.get('GITHUB_ACTOR', 'github')} (run {os.environ.get('GITHUB_RUN_ID', '?')})"
-    if os.environ.get("GITLAB_CI"):
-        return f"{os.environ.get('GITLAB_USER_LOGIN', 'gitlab')} (job {os.environ.get('CI_JOB_ID', '?')})"
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def target_of(environment: Environment) -> Target:

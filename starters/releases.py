@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -15,12 +14,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from blueprint.contract import Target
 from blueprint.errors import EngineError
+from blueprint.introduction import Introduction
 from blueprint.release.facts import FreezeFacts
-from blueprint.release.record import RECORD, Origin, ReleaseRecord
-from starters.ci.job import job_link
-from starters.engine import Engine, Run, started_by
+from blueprint.release.record import RECORD, ReleaseRecord
+from starters.engine import Engine, Run
+from starters.origin import origin
 from workflows.freeze import Freeze
-from workflows.identity import freeze_id
+from workflows.identity import attributes_of, freeze_id
 from workflows.messages import FreezeInput
 
 
@@ -36,11 +36,6 @@ class NotFrozen(EngineError):
     code = "not_frozen"
 
 
-def origin() -> Origin:
-    """Who starts releases from here, with the page of the CI run if it is one."""
-    return Origin(by=started_by(), link=job_link(os.environ))
-
-
 async def freeze(engine: Engine, target: Target, reason: str, hours: float | None = None) -> FreezeFacts:
     """Refuse deploys from now on.
 
@@ -54,7 +49,9 @@ async def freeze(engine: Engine, target: Target, reason: str, hours: float | Non
         FrozenAlready: it is.
     """
     now = time.time()
-    facts = FreezeFacts(by=started_by(), reason=reason, since=now, until=now + hours * 3600 if hours else None)
+    by, until = origin(), now + hours * 3600 if hours else None
+    introduction = Introduction("freeze", target.environment, by, f"Reason: {reason}")
+    facts = FreezeFacts(by=by.by, reason=reason, since=now, until=until)
     try:
         await engine.client.start_workflow(
             Freeze.run,
@@ -62,8 +59,10 @@ async def freeze(engine: Engine, target: Target, reason: str, hours: float | Non
             id=freeze_id(target.environment),
             task_queue=engine.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            memo={"by": facts.by, "reason": facts.reason} | ({"until": facts.until} if facts.until else {}),
-            static_summary=f"freeze {target.environment}: {reason}"[:200],
+            search_attributes=attributes_of(introduction),
+            memo=introduction.memo | {"reason": facts.reason} | ({"until": facts.until} if facts.until else {}),
+            static_summary=introduction.summary,
+            static_details=introduction.details,
         )
     except WorkflowAlreadyStartedError:
         raise FrozenAlready("is frozen already", subject=target.environment, remedy="unfreeze it first") from None

@@ -28,6 +28,6 @@ class Apply(Steerable, Approvable):
         """
         plan = await self.run_state.approved(await self.run_state.plan())
         output = await self.run_state.carry_out(plan)
-        self.run_state.enter("done")
+        self.run_state.end(output)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return output

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from blueprint import contract
 from blueprint.approval import Proposal
@@ -18,13 +19,17 @@ from blueprint.release.record import Origin
 from blueprint.release.site import site_of
 from workflows.approval import Gate
 from workflows.calls import look
-from workflows.failures import failure
+from workflows.details import AGAIN, described, titled
+from workflows.failures import code_of, failure, told
 from workflows.identity import STARTED_BY
 from workflows.messages import AbortInput, ChangeInput, ChangeOutput, Decided, Phase, Progress, SkipInput
-from workflows.parking import Parking
+from workflows.parking import Decision, Parking
 from workflows.release.timeline import Timeline
 from workflows.release.upkeep import Upkeep
 from workflows.walk import Walk
+
+STOPPING = "calls in flight come to their end, no further one begins, and another apply goes on from there"
+"""What happens if a change is cancelled."""
 
 
 class ChangeRun:
@@ -38,6 +43,9 @@ class ChangeRun:
         self.parking = Parking()
         self._input = input
         self._progress = Progress()
+        self._note = ""
+        self._operation = "destroy" if input.request.destroy else "apply"
+        self._title = titled(f"{self._operation} of {input.request.target.environment}", self._origin())
         self._walk: Walk | None = None
         self._timeline = Timeline(self._show)
         self.gate = Gate(self._look, _proposal, self._timeline)
@@ -46,12 +54,13 @@ class ChangeRun:
         """Make the plan again, and refuse it if it is not the approved one.
 
         Raises:
-            ApplicationError: plan_out_of_date, or a conflict or protection stands in the way.
+            ApplicationError: plan_out_of_date, or a conflict or protection stands in the way, or it cannot be made.
         """
-        plan = await self._look()
+        self._show()
+        plan = await self.found("nothing was changed, for the plan cannot be made", self._look())
         approved = self._input.fingerprint
         if approved is not None and plan.fingerprint() != approved:
-            raise failure(
+            raise self._failed(
                 PlanOutOfDate(
                     f"the plan that was approved ({approved}) is not what would be done now ({plan.fingerprint()}): "
                     "something changed in between",
@@ -59,8 +68,27 @@ class ChangeRun:
                 )
             )
         if refused := _refusal(plan):
-            raise failure(refused)
+            raise self._failed(refused)
         return plan
+
+    async def found(self, otherwise: str, look: Coroutine[Any, Any, Plan]) -> Plan:
+        """What a look finds. If it fails, nobody is asked: a run that changes nothing now keeps no turn for that.
+
+        Args:
+            otherwise: what it means if it fails, in words.
+            look: the look.
+
+        Raises:
+            ApplicationError: it failed, with the code of its failure.
+        """
+        try:
+            return await look
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            text = f"{otherwise}: {told(error)}"
+            self.enter("failed", f"{text}.\n\n{AGAIN}")
+            raise ApplicationError(text, type=code_of(error) or None, non_retryable=True) from None
 
     async def approved(self, plan: Plan) -> Plan:
         """Wait for somebody's approval, if the environment's file asks for it and the plan changes anything.
@@ -76,11 +104,15 @@ class ChangeRun:
         if rules is None or not plan.pending:
             return plan
         self.enter("approval")
-        operation = "destroy" if request.destroy else "apply"
         try:
-            return await self.gate.approved(plan, rules, operation, request.target.environment, self._origin())
+            return await self.gate.approved(plan, rules, self._operation, request.target.environment, self._origin())
         except Rejected as error:
-            raise failure(error, self.gate.record) from None
+            raise self._failed(error, self.gate.record) from None
+
+    def _failed(self, error: EngineError, *details: Any) -> ApplicationError:
+        """The failure that ends the run before it has changed anything."""
+        self.enter("failed", f"{error}.\n\nNothing was changed.")
+        return failure(error, *details)
 
     def _origin(self) -> Origin:
         return self._input.origin or Origin(by=workflow.info().typed_search_attributes.get(STARTED_BY) or "somebody")
@@ -95,13 +127,21 @@ class ChangeRun:
         Raises:
             ApplicationError: an operator ended the run.
         """
+        try:
+            return await self._carried_out(plan)
+        except ApplicationError as error:
+            self.enter("failed", f"**{error.message}**. What was done stays. {AGAIN}")
+            raise
+
+    async def _carried_out(self, plan: Plan) -> ChangeOutput:
         self._progress = Progress(phase="changing", fingerprint=plan.fingerprint())
+        self._note = ""
         request = self._input.request
         site = None if request.destroy else site_of(parse(request.environment), request.target)
         upkeep = Upkeep(site, self._timeline, self.parking) if site and _touches_nodes(plan) else None
         if upkeep:
             await self._stoppable(upkeep.retire(plan))
-        self._walk = Walk(plan, request.target, self.parking)
+        self._walk = Walk(plan, request.target, self.parking, self._show)
         await self._walk.run()
         if upkeep:
             await self._stoppable(upkeep.finish())
@@ -126,13 +166,44 @@ class ChangeRun:
             raise
 
     def _show(self) -> None:
-        steps = "\n".join(f"- {step.state}: {step.id}" for step in self._timeline.progress())
-        waiting = self.gate.waiting.details() if self.gate.waiting else self.parking.details()
-        workflow.set_current_details(f"{waiting}\n\n{steps}")
+        walk = self._walk
+        workflow.set_current_details(
+            described(
+                self._title,
+                self._progress.phase,
+                self._timeline.states | (walk.states if walk else {}),
+                self._timeline.times | (walk.times if walk else {}),
+                question=self.gate.waiting.details() if self.gate.waiting else self.parking.details(),
+                note=self._note,
+                stopping=STOPPING,
+            )
+        )
 
-    def enter(self, phase: Phase) -> None:
-        """Say what the run is at."""
+    def enter(self, phase: Phase, note: str = "") -> None:
+        """Say what the run is at.
+
+        Args:
+            phase: what.
+            note: what else there is to say of it, in Markdown.
+        """
         self._progress = self._progress.model_copy(update={"phase": phase})
+        self._note = note
+        self._show()
+
+    def end(self, output: ChangeOutput) -> None:
+        """Say how it went."""
+        counts = ", ".join(f"{count} {action}" for action, count in output.counts.items() if count)
+        skipped = (
+            f"\n\nSkipped by an operator: {', '.join(f'`{step}`' for step in output.skipped)}."
+            if output.skipped
+            else ""
+        )
+        self.enter("done", f"Objects: {counts or 'none'}.{skipped}")
+
+    @property
+    def longest_path(self) -> float:
+        """See `Walk.longest_path`; 0 before the walk."""
+        return self._walk.longest_path() if self._walk else 0.0
 
     def progress(self) -> Progress:
         """The run, seen from outside."""
@@ -186,32 +257,50 @@ class Steerable:
 
     run_state: SteerableRun
 
-    @workflow.update(name="retry", description="Every parked step tries again. Needs no data.")
+    @workflow.update(name="retry", description="Every parked step tries again: mend the cause first. Needs no data.")
     def retry(self) -> Decided:
         """Every parked step tries again."""
         return self.run_state.parking.retry()
 
     @retry.validator
     def _validate_retry(self) -> None:
-        self.run_state.parking.require_parked()
+        self._require("retry")
 
-    @workflow.update(name="skip", description='A parked step counts as done. Data: {"step": "...", "reason": "..."}')
-    def skip(self, input: SkipInput) -> Decided:
+    @workflow.update(
+        name="skip",
+        description='The parked step counts as done. Needs no data; if several wait: {"step": "...", "reason": "..."}',
+    )
+    def skip(self, input: SkipInput | None = None) -> Decided:
         """One parked step counts as done."""
-        return self.run_state.parking.skip(input)
+        return self.run_state.parking.skip(input or SkipInput())
 
     @skip.validator
-    def _validate_skip(self, input: SkipInput) -> None:
-        self.run_state.parking.require_parked(input.step)
+    def _validate_skip(self, input: SkipInput | None = None) -> None:
+        self._require("skip", input.step if input else "")
 
-    @workflow.update(name="abort", description='No further step begins; the run fails. Data: {"reason": "..."}')
-    def abort(self, input: AbortInput) -> Decided:
+    @workflow.update(
+        name="abort",
+        description='No further step begins; the run fails. Needs no data; for the record: {"reason": "..."}',
+    )
+    def abort(self, input: AbortInput | None = None) -> Decided:
         """The run ends as failed."""
-        return self.run_state.parking.abort(input)
+        return self.run_state.parking.abort(input or AbortInput())
 
     @abort.validator
-    def _validate_abort(self, input: AbortInput) -> None:
-        self.run_state.parking.require_parked()
+    def _validate_abort(self, input: AbortInput | None = None) -> None:
+        self._require("abort")
+
+    def _require(self, decision: Decision, step: str = "") -> None:
+        """Refuse a decision that makes no sense.
+
+        Raises:
+            ApplicationError: its message says why.
+        """
+        run = self.run_state
+        if run.progress().approval:
+            raise ApplicationError("the run waits for approval: send `approve` or `reject`", type="waits_for_approval")
+        if refused := run.parking.refusal(decision, step):
+            raise ApplicationError(refused, type="decision_refused")
 
     @workflow.query(name="progress", description="Every step of the plan and its state.")
     def progress(self) -> Progress:

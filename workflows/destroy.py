@@ -9,6 +9,7 @@ from blueprint.errors import LeftOver
 from workflows.approval import Approvable
 from workflows.calls import look
 from workflows.change import ChangeRun, Steerable
+from workflows.details import AGAIN
 from workflows.failures import failure
 from workflows.messages import ChangeInput, ChangeOutput
 
@@ -35,10 +36,14 @@ class Destroy(Steerable, Approvable):
         output = await self.run_state.carry_out(plan)
         self.run_state.enter("proving")
         environment = input.request.target.environment
-        proof = await look(contract.PLAN, input.request, f"proof that nothing of {environment} is left")
+        proof = await self.run_state.found(
+            "it cannot be told whether anything is left",
+            look(contract.PLAN, input.request, f"proof that nothing of {environment} is left"),
+        )
         if proof.changes and not output.skipped:
             names = ", ".join(change.key for change in proof.changes)
+            self.run_state.enter("failed", f"Still there: {names}.\n\n{AGAIN}")
             raise failure(LeftOver(f"still there: {names}", remedy="run destroy again"))
-        self.run_state.enter("done")
+        self.run_state.end(output)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return output

@@ -11,6 +11,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
+from blueprint.moments import moment
 from blueprint.release.facts import FreezeFacts
 from workflows.messages import FreezeInput
 
@@ -24,7 +25,7 @@ class Freeze:
     async def run(self, input: FreezeInput) -> FreezeFacts:
         """Wait. Returns what it was, if nobody lifted it."""
         freeze = input.freeze
-        workflow.set_current_details(f"Frozen by {freeze.by}: {freeze.reason}. Cancel this run to lift the freeze.")
+        workflow.set_current_details(shown(freeze, workflow.info().workflow_id))
         if freeze.until is None:
             await asyncio.Event().wait()
         else:
@@ -32,3 +33,23 @@ class Freeze:
                 timedelta(seconds=max(freeze.until - workflow.time(), 0)), summary="until the freeze ends by itself"
             )
         return freeze
+
+
+def shown(freeze: FreezeFacts, run: str) -> str:
+    """A freeze in Markdown, for a stranger.
+
+    Args:
+        freeze: who, why, since and until when.
+        run: id of the run that is the freeze.
+    """
+    until = f"It ends by itself at {moment(freeze.until)}." if freeze.until else "It does not end by itself."
+    return "\n".join(
+        [
+            f"**{run.partition('/')[2]} is frozen** by {freeze.by} since {moment(freeze.since)}: {freeze.reason}",
+            "",
+            "As long as this run lives, deploys are refused, unless they are forced. Applies, rollbacks, backups and "
+            f"restores are not. {until}",
+            "",
+            "To lift it: *Request Cancellation* here, or `scaleway-infra unfreeze` in a terminal.",
+        ]
+    )

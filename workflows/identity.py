@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from blueprint.contract import (
+    COMMIT_ATTRIBUTE,
     ENVIRONMENT_ATTRIBUTE,
     OPERATION_ATTRIBUTE,
     STARTED_BY_ATTRIBUTE,
@@ -12,15 +13,18 @@ from blueprint.contract import (
     freeze_id,
     look_id,
 )
+from blueprint.introduction import Introduction
 
 __all__ = [
     "BLOCKED_STEP",
+    "COMMIT",
     "ENVIRONMENT",
     "NEEDS_OPERATOR",
     "OPERATION",
     "SEARCH_ATTRIBUTES",
     "STARTED_BY",
     "TASK_QUEUE",
+    "attributes_of",
     "backup_turn",
     "drill_turn",
     "freeze_id",
@@ -38,8 +42,23 @@ OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
 """apply, destroy, deploy, rollback, plan, drift, status, releases, backup, drill, retention, restore, ..."""
 STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 """Who or what started the run."""
+COMMIT = SearchAttributeKey.for_keyword(COMMIT_ATTRIBUTE)
+"""What a deploy, or an apply that a CI job began, brings."""
 
-SEARCH_ATTRIBUTES = (NEEDS_OPERATOR, BLOCKED_STEP, ENVIRONMENT, OPERATION, STARTED_BY)
+SEARCH_ATTRIBUTES = (NEEDS_OPERATOR, BLOCKED_STEP, ENVIRONMENT, OPERATION, STARTED_BY, COMMIT)
+
+
+def attributes_of(introduction: Introduction) -> TypedSearchAttributes:
+    """The search attributes of a run at its start: no step of it waits for anybody yet."""
+    pairs = [
+        SearchAttributePair(ENVIRONMENT, introduction.environment),
+        SearchAttributePair(OPERATION, introduction.operation),
+        SearchAttributePair(STARTED_BY, introduction.origin.by),
+        SearchAttributePair(NEEDS_OPERATOR, False),
+    ]
+    if introduction.commit:
+        pairs.append(SearchAttributePair(COMMIT, introduction.commit))
+    return TypedSearchAttributes(pairs)
 
 
 def turn_id(environment: str) -> str:

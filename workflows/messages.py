@@ -47,16 +47,16 @@ class ChangeOutput(Model):
 class SkipInput(Model):
     """Which parked step to skip, and why."""
 
-    step: str
-    """Id of the step, as the current details name it."""
-    reason: str
+    step: str = ""
+    """Id of the step, as the current details name it; the only one that is parked if empty."""
+    reason: str = ""
     """For the record."""
 
 
 class AbortInput(Model):
     """Why the run ends here."""
 
-    reason: str
+    reason: str = ""
     """For the record."""
 
 
@@ -125,6 +125,7 @@ Phase = Literal[
     "swapping",
     "recording",
     "done",
+    "failed",
 ]
 
 

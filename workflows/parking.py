@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from workflows.identity import BLOCKED_STEP, NEEDS_OPERATOR
 from workflows.messages import AbortInput, Decided, SkipInput
@@ -71,53 +71,82 @@ class Parking:
 
     def retry(self) -> Decided:
         """Every parked step tries again."""
-        return self._decide("retry", tuple(self.parked))
+        return self._decide("retry", self._undecided)
 
     def skip(self, input: SkipInput) -> Decided:
-        """One parked step counts as done, whatever the world looks like."""
-        return self._decide("skip", (input.step,))
+        """One parked step counts as done, whatever the world looks like: the only one, if none is named."""
+        return self._decide("skip", (input.step,) if input.step else self._undecided)
 
     def abort(self, input: AbortInput) -> Decided:
         """No further step begins; what runs comes to its end, then the run fails with the reason."""
-        self.aborted = input.reason
+        self.aborted = input.reason or "no reason given"
         return Decided(steps=tuple(self.parked))
 
     def close(self) -> None:
         """Nobody is asked any more: the run is cancelled."""
         self._closed = True
 
-    def require_parked(self, step: str | None = None) -> None:
-        """Validator: refuse a decision about nothing.
+    def refusal(self, decision: Decision, step: str = "") -> str:
+        """Why a decision makes no sense; empty if it does.
 
-        Raises:
-            ApplicationError: no step, or not this one, is parked.
+        Args:
+            decision: what somebody says.
+            step: about which parked step; about all, or the only one, if empty.
         """
-        if not self.parked:
-            raise ApplicationError("no step is parked: there is nothing to decide", type="nothing_parked")
-        if step is not None and step not in self.parked:
-            names = ", ".join(repr(name) for name in self.parked)
-            raise ApplicationError(f"{step!r} is not parked; parked: {names}", type="not_parked")
+        if self.aborted is not None:
+            return f"the run is ending already: {self.aborted}"
+        waiting = self._undecided
+        names = ", ".join(repr(name) for name in waiting)
+        if not waiting:
+            return "no step is parked: there is nothing to decide"
+        if step and step not in waiting:
+            return f"{step!r} is not parked; parked: {names}"
+        if decision == "skip" and not step and len(waiting) > 1:
+            return f"several steps are parked: say which one, {_named(waiting[0])}; parked: {names}"
+        about = (step,) if step else waiting
+        if pointless := [name for name in about if decision not in self._choices[name]]:
+            others = " or ".join(f"`{choice}`" for choice in self._choices[pointless[0]])
+            return f"{pointless[0]!r} cannot be decided by `{decision}`: send {others}"
+        return ""
 
     def details(self) -> str:
-        """Markdown for a stranger: what happened and what each choice means."""
+        """Markdown for a stranger: what happened, for whom it waits, and what each choice means."""
         if not self.parked:
             return ""
-        lines = ["## Waiting for an operator", ""]
-        for step, trouble in self.parked.items():
-            lines += [f"- **`{step}`**: {trouble}"]
-        first = next(iter(self.parked))
-        choices = self._choices[first]
-        lines += [
+        turn = workflow.info().workflow_id
+        lines = [
+            "## Waiting for an operator",
             "",
-            "Nothing else is lost: steps that do not need these go on. Choose, by *Send an Update* or by the CLI:",
+            "This does not go on by itself, however often it is tried. Nothing is lost: what does not need it goes on "
+            "meanwhile, and the run waits.",
             "",
-            "| update | data | what it does |",
-            "|---|---|---|",
-            f"| `retry` | none | {choices['retry']} |",
-            f'| `skip` | `{{"step": "{first}", "reason": "..."}}` | {choices["skip"]} |',
-            f'| `abort` | `{{"reason": "..."}}` | {choices["abort"]} |',
         ]
-        return "\n".join(lines)
+        lines += [f"- **`{step}`**: {trouble}" for step, trouble in self.parked.items()]
+        lines += ["", "Mend the cause, then choose: here by *Send an Update*, or in a terminal.", ""]
+        for choices, steps in self._questions():
+            if len(steps) < len(self.parked):
+                lines += [f"For {', '.join(f'`{step}`' for step in steps)}:", ""]
+            lines += ["| update | data | in a terminal | what it does |", "|---|---|---|---|"]
+            several = len(self.parked) > 1
+            lines += [_row(choice, meaning, turn, steps[0], several) for choice, meaning in choices.items()]
+            lines.append("")
+        return "\n".join(lines[:-1])
+
+    @property
+    def _undecided(self) -> tuple[str, ...]:
+        return tuple(step for step in self.parked if step not in self._decisions)
+
+    def _questions(self) -> list[tuple[Mapping[Decision, str], list[str]]]:
+        """What can be said, with the steps that it can be said of."""
+        questions: list[tuple[Mapping[Decision, str], list[str]]] = []
+        for step in self.parked:
+            for choices, steps in questions:
+                if choices == self._choices[step]:
+                    steps.append(step)
+                    break
+            else:
+                questions.append((self._choices[step], [step]))
+        return questions
 
     def _decide(self, decision: Decision, steps: tuple[str, ...]) -> Decided:
         self._decisions.update(dict.fromkeys(steps, decision))
@@ -129,6 +158,23 @@ class Parking:
 
     def _show(self) -> None:
         show_blocked(next(iter(self.parked), None))
+
+
+def _row(choice: Decision, meaning: str, run: str, step: str, several: bool) -> str:
+    """A choice as a line of a table: the data that it needs, if any, and what could be added."""
+    reason = '{"reason": "..."}'
+    terminal = f"scaleway-infra runs {choice} {run}"
+    data = "none"
+    if choice == "skip":
+        data = f"`{_named(step)}`" if several else f"none, or `{reason}`"
+        terminal += f" --step '{step}'" if several else ""
+    elif choice == "abort":
+        data = f"none, or `{reason}`"
+    return f"| `{choice}` | {data} | `{terminal}` | {meaning} |"
+
+
+def _named(step: str) -> str:
+    return json.dumps({"step": step, "reason": "..."}, ensure_ascii=False)
 
 
 def show_blocked(step: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,6 +15,7 @@ from blueprint import contract
 from blueprint.contract import StepInput, StepOutput, Target
 from blueprint.errors import Aborted, EngineError
 from blueprint.kinds import KINDS
+from blueprint.longest_path import longest_path
 from blueprint.plan import Change, Plan, Step
 from blueprint.resource import Observed, resolve_known
 from workflows.calls import ATTEMPT, BUILDING, begin
@@ -33,17 +34,21 @@ class Walk:
         plan: what to do.
         target: the environment.
         parking: where failed steps wait for an operator.
+        changed: called whenever a step stands otherwise than before.
     """
 
-    def __init__(self, plan: Plan, target: Target, parking: Parking) -> None:
+    def __init__(self, plan: Plan, target: Target, parking: Parking, changed: Callable[[], None]) -> None:
         self.outputs: dict[str, dict[str, Any]] = dict(plan.outputs)
         """Outputs of everything that exists by now, by resource key."""
+        self.states: dict[str, StepState] = {step.id: "waiting" for step in plan.steps}
+        """How each step stands, in the order of the plan."""
+        self.times: dict[str, list[float]] = {}
+        """When each began and, if it has, ended; seconds since the epoch."""
         self._plan = plan
         self._target = target
         self._parking = parking
         self._changes = {change.key: change for change in plan.changes}
-        self._state: dict[str, StepState] = {step.id: "waiting" for step in plan.steps}
-        self._times: dict[str, list[float]] = {}
+        self._changed = changed
         self._finished = {step.id: asyncio.Event() for step in plan.steps}
         self._turns = {step.serial: asyncio.Lock() for step in plan.steps if step.serial}
         self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
@@ -78,18 +83,18 @@ class Walk:
 
     def skipped(self) -> tuple[str, ...]:
         """Ids of the steps that an operator skipped."""
-        return tuple(step for step, state in self._state.items() if state == "skipped")
+        return tuple(step for step, state in self.states.items() if state == "skipped")
 
-    def summary(self) -> str:
-        """One line: how many steps are in which state."""
-        counts = Counter(self._state.values())
-        return ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+    def longest_path(self) -> float:
+        """Seconds that it would have taken without any cost of the engine's own; see `blueprint.longest_path`."""
+        seconds = {step: times[-1] - times[0] for step, times in self.times.items()}
+        return longest_path(self._plan.steps, seconds)
 
     # -- one step ----------------------------------------------------------------------------------------------
 
     def _enter(self, step: Step, state: StepState) -> None:
-        self._state[step.id] = state
-        workflow.set_current_details(f"{self.summary()}\n\n{self._parking.details()}")
+        self.states[step.id] = state
+        self._changed()
 
     async def _walk(self, step: Step) -> None:
         for before in step.after:
@@ -107,12 +112,13 @@ class Walk:
                 if self._stopped() or self._would_vouch_in_vain(step):
                     self._enter(step, "dropped")
                     break
-                self._times.setdefault(step.id, [workflow.time()])
+                self.times.setdefault(step.id, [workflow.time()])
                 trouble = await self._attempt(step)
             if trouble is None or await self._decision(step, trouble) != "retry":
                 break
-        if step.id in self._times:
-            self._times[step.id].append(workflow.time())
+        if step.id in self.times:
+            self.times[step.id].append(workflow.time())
+            self._changed()
 
     async def _attempt(self, step: Step) -> str | None:
         """Try once. Returns what went wrong, for an operator to decide about; None if the step is over."""
@@ -195,7 +201,7 @@ class Walk:
         )
 
     def _would_vouch_in_vain(self, step: Step) -> bool:
-        return step.vouches and any(self._state[before] != "done" for before in step.after)
+        return step.vouches and any(self.states[before] != "done" for before in step.after)
 
     # -- bookkeeping -------------------------------------------------------------------------------------------
 
@@ -203,10 +209,10 @@ class Walk:
         return self._stopping or self._parking.aborted is not None
 
     def _progress_of(self, step: str) -> StepProgress:
-        times = self._times.get(step, [])
+        times = self.times.get(step, [])
         return StepProgress(
             id=step,
-            state=self._state[step],
+            state=self.states[step],
             started=times[0] if times else None,
             ended=times[1] if len(times) > 1 else None,
             trouble=self._parking.parked.get(step, ""),

@@ -34,8 +34,11 @@ from blueprint.contract import (
     PlanInput,
 )
 from blueprint.errors import Busy, Gone, Refused, Unavailable
-from blueprint.kinds.schedule import SCHEDULES, carried, digest
+from blueprint.health.contract import HEALTH_WORKFLOW, HealthSite
+from blueprint.introduction import Introduction
+from blueprint.kinds.schedule import SCHEDULES, carried, digest, looked_at
 from blueprint.plan import Difference
+from blueprint.release.record import Origin
 from blueprint.resource import Observed, Resource
 
 T = TypeVar("T")
@@ -44,8 +47,12 @@ _ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
 _OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
 _STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 
-Input = PlanInput | ScheduledInput
-_INPUTS: dict[str, type[Input]] = {DRIFT_WORKFLOW: PlanInput, SCHEDULED_WORKFLOW: ScheduledInput}
+Input = PlanInput | ScheduledInput | HealthSite
+_INPUTS: dict[str, type[Input]] = {
+    DRIFT_WORKFLOW: PlanInput,
+    SCHEDULED_WORKFLOW: ScheduledInput,
+    HEALTH_WORKFLOW: HealthSite,
+}
 """What goes into the workflows that our schedules start."""
 
 _TRANSIENT = {
@@ -175,6 +182,8 @@ class ScheduleLifecycle(Lifecycle):
                 return digest(input.environment)
             case ScheduledInput() if input.site.target == self.cloud.target:
                 return digest(carried(input))
+            case HealthSite() if input.target == self.cloud.target:
+                return digest(looked_at(input))
         return None
 
     # -- what should exist -------------------------------------------------------------------------------------
@@ -182,18 +191,21 @@ class ScheduleLifecycle(Lifecycle):
     def _wanted(self, resource: Resource, state: ScheduleState) -> Schedule:
         fields = resource.fields
         what = resource.key.partition(".")[2]
+        introduction = Introduction(what, self._stem, Origin(by=f"schedule {resource.name}"))
         return Schedule(
             action=ScheduleActionStartWorkflow(
                 fields["starts"]["workflow"],
                 self._input(resource),
                 id=fields["starts"]["id"],
                 task_queue=fields["starts"]["task_queue"],
-                static_summary=f"{what} {self._stem}, by schedule",
+                memo=introduction.memo,
+                static_summary=introduction.summary,
+                static_details=introduction.details,
                 typed_search_attributes=TypedSearchAttributes(
                     [
                         SearchAttributePair(_ENVIRONMENT, self._stem),
                         SearchAttributePair(_OPERATION, what),
-                        SearchAttributePair(_STARTED_BY, f"schedule {resource.name}"),
+                        SearchAttributePair(_STARTED_BY, introduction.origin.by),
                     ]
                 ),
             ),
@@ -214,6 +226,8 @@ class ScheduleLifecycle(Lifecycle):
         target = self.cloud.target
         if "environment" in resource.inputs:
             return PlanInput(target=target, environment=resource.inputs["environment"])
+        if "health" in resource.inputs:
+            return HealthSite.model_validate({**resource.inputs["health"], "target": target})
         scheduled = resource.inputs["scheduled"]
         site = {**scheduled["site"], "target": target}
         return ScheduledInput.model_validate({**scheduled, "site": site})

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from blueprint.backup.catalogue import Entry, is_drilled
 from blueprint.backup.site import Retention
+from blueprint.moments import moment
 from blueprint.resource import Model
 
 FUTURE = 3600.0
@@ -73,7 +74,7 @@ def _hold(asset: str, entries: Sequence[Entry], retention: Retention, now: float
     """Why nothing of an asset may go; empty if something may. Its backups are given newest first."""
     moments = [moment for entry in entries for moment in (entry.point, *(drill.at for drill in entry.drills))]
     if max(moments) > now + FUTURE:
-        return f"a backup or drill is of {_at(max(moments))}, which is yet to come: a clock is wrong"
+        return f"a backup or drill is of {moment(max(moments))}, which is yet to come: a clock is wrong"
     if not is_drilled(asset):
         return ""
     proven = next((entry for entry in entries if entry.proven_at is not None), None)
@@ -103,7 +104,7 @@ def _verdicts(entries: Sequence[Entry], retention: Retention, now: float) -> lis
             reasons[entry.id].append("bad, but no good one is newer")
         reasons[entry.id] += [f"pin {pin.name}: {pin.reason}" for pin in entry.pins if pin.holds(now)]
         if entry.locked_until > now:
-            reasons[entry.id].append(f"locked until {_at(entry.locked_until)}")
+            reasons[entry.id].append(f"locked until {moment(entry.locked_until)}")
     return [
         Verdict(
             asset=entry.asset,
@@ -136,7 +137,3 @@ def _why_not(entry: Entry) -> str:
     if entry.damaged:
         return "damaged"
     return "its last drill failed" if entry.state == "bad" else "no rule wants it"
-
-
-def _at(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"

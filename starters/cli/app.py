@@ -14,7 +14,19 @@ from click.shell_completion import shell_complete
 from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
-from starters.cli import approving, backing, changing, ci, local, reading, rehearsing, releasing, restoring, steering
+from starters.cli import (
+    approving,
+    backing,
+    changing,
+    ci,
+    local,
+    reading,
+    rehearsing,
+    releasing,
+    restoring,
+    runs,
+    steering,
+)
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
 from workflows.connection import in_our_words
@@ -82,6 +94,7 @@ for command in (
     restoring.drop,
     approving.approve,
     approving.reject,
+    runs.runs,
     steering.watch,
     steering.retry,
     steering.skip,

@@ -14,7 +14,8 @@ from starters import approvals
 from starters.cli.exits import Exit, UsageRefused
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.watch import patiently
-from starters.engine import Engine, Run, started_by
+from starters.engine import Engine, Run
+from starters.origin import started_by
 
 
 class NothingWaits(EngineError):

@@ -22,7 +22,7 @@ from starters.cli.session import Loaded, Session, environment_argument, pass_ses
 from starters.cli.turns import detach_option, in_turn, wait_option
 from starters.cli.watch import patiently
 from starters.engine import Engine
-from starters.releases import origin
+from starters.origin import origin
 from starters.render.backup_text import (
     assets_text,
     backup_text,

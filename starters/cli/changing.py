@@ -15,7 +15,7 @@ from starters.cli.reading import adopt_option, destroy_option, refresh_option
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.turns import approval_option, detach_option, in_turn, wait_for_turn, wait_option
 from starters.cli.watch import patiently
-from starters.releases import origin
+from starters.origin import origin
 from starters.render.plan_text import counted, plan_text
 from workflows.messages import ChangeInput, ChangeOutput
 

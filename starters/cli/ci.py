@@ -35,7 +35,7 @@ from starters.cli.session import Loaded, Session, environment_argument, pass_ses
 from starters.cli.turns import begun, followed, wait_for_turn
 from starters.cli.watch import patiently
 from starters.engine import AnotherChangeRuns, Engine
-from starters.releases import origin
+from starters.origin import origin
 from starters.render.plan_text import plan_text
 from workflows.messages import ChangeInput, ChangeOutput
 

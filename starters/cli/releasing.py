@@ -19,8 +19,9 @@ from starters.cli.session import Loaded, Session, environment_argument, pass_ses
 from starters.cli.turns import approval_option, begun, detach_option, followed, wait_for_turn, wait_option
 from starters.cli.watch import patiently
 from starters.engine import AnotherChangeRuns, Engine, Run
+from starters.origin import origin
 from starters.releases import freeze as begin_freeze
-from starters.releases import origin, record_of, records
+from starters.releases import record_of, records
 from starters.releases import unfreeze as end_freeze
 from starters.render.release_text import (
     release_markdown,

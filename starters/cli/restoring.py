@@ -24,7 +24,7 @@ from starters.cli.exits import Exit, UsageRefused
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.turns import detach_option, in_turn, wait_for_turn, wait_option
 from starters.engine import Engine, Run
-from starters.releases import origin
+from starters.origin import origin
 from starters.render.backup_text import restored_bucket_text, restored_database_text, restored_instance_text
 from workflows.backup.messages import (
     DropInput,

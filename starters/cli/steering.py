@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
-from temporalio.client import WorkflowUpdateFailedError
 
 from blueprint.errors import EngineError
 from starters.cli.exits import Exit
+from starters.cli.runs import tell
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.turns import TURNS, followed, of_option
+from starters.cli.watch import patiently
 from starters.engine import Engine, Run
+from starters.runs import decided
 from workflows.messages import AbortInput, Decided, SkipInput
 
 
@@ -20,12 +22,6 @@ class NothingRuns(EngineError):
     """No run of that kind is under way."""
 
     code = "nothing_runs"
-
-
-class DecisionRefused(EngineError):
-    """The run refuses the decision."""
-
-    code = "decision_refused"
 
 
 @click.command()
@@ -55,12 +51,12 @@ def retry(session: Session, environment: str, kind: str) -> None:
 
 @click.command()
 @environment_argument
-@click.argument("step")
-@click.option("--reason", required=True, help="For the record.")
+@click.argument("step", default="")
+@click.option("--reason", default="", help="For the record.")
 @of_option
 @pass_session
 def skip(session: Session, environment: str, step: str, reason: str, kind: str) -> None:
-    """Let a parked step count as done.
+    """Let a parked step count as done: STEP, or the only one.
 
     \b
     Example: scaleway-infra skip prod 'create lb_certificate.api' --reason 'DNS moves tomorrow'
@@ -70,7 +66,7 @@ def skip(session: Session, environment: str, step: str, reason: str, kind: str) 
 
 @click.command()
 @environment_argument
-@click.option("--reason", required=True, help="For the record.")
+@click.option("--reason", default="", help="For the record.")
 @of_option
 @pass_session
 def abort(session: Session, environment: str, reason: str, kind: str) -> None:
@@ -101,11 +97,7 @@ def _decide(
 
     async def main() -> None:
         engine, run = await _current(session, loaded, kind)
-        try:
-            decided = await send(engine, run)
-        except WorkflowUpdateFailedError as error:
-            raise DecisionRefused(getattr(error.cause, "message", str(error.cause)), subject=environment) from None
-        session.console.print("Decided about: " + ", ".join(decided.steps))
+        tell(session, await patiently(session, engine, decided(send(engine, run)), "telling the run"))
 
     session.run(main)
 

@@ -59,8 +59,8 @@ def test_lanes(vaults: Vaults) -> None:
     house.home.until(run, lambda states: states["environment"] == "done")
     assert not house.vault.named("database db/people", "bucket bucket/c")
     details = house.home.details(run)
-    assert "Now: `db/orders`, `bucket/a`, `bucket/b`" in details
-    assert "Then: `db/people`, `bucket/c`" in details
+    assert "**Now**: `db/orders`, `bucket/a`, `bucket/b`" in details
+    assert "**Then**: `db/people`, `bucket/c`" in details
 
     gate.set()
     assert len(house.result(run).entries) == 6

@@ -18,7 +18,7 @@ from workflows.backup.messages import (
     RestoreInstanceInput,
 )
 from workflows.backup.restore_others import RestoreBucket, RestoreInstance
-from workflows.messages import SkipInput
+from workflows.messages import AbortInput
 
 
 def test_a_bucket(vaults: Vaults) -> None:
@@ -67,8 +67,8 @@ def test_a_bucket_that_cannot_be_restored(vaults: Vaults) -> None:
     request = BucketRestoreInput(site=house.vault.site, bucket="files", id="")
     run = house.begin(RestoreBucket.run, RestoreBucketInput(request=request, origin=BY))
     house.home.until_parked(run, "restore bucket/files")
-    house.home.run(house.engine.skip(run, SkipInput(step="restore bucket/files", reason="x")))
-    assert house.home.failure(run)[0] == "restore_failed"
+    house.home.run(house.engine.abort(run, AbortInput()))
+    assert house.home.failure(run) == ("aborted", "ended by an operator: no reason given")
     assert not house.vault.pinned()
 
 

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from starters.engine import Run
 from tests.workflows.house import House, keys, small
 from workflows.identity import BLOCKED_STEP, NEEDS_OPERATOR
-from workflows.messages import AbortInput, ChangeOutput, SkipInput
+from workflows.messages import AbortInput, ChangeOutput, Decided, SkipInput
 
 NETWORK = "create private_network.core"
 NETWORKS = "POST /vpc/v2/regions/{region}/private-networks"
@@ -50,8 +50,11 @@ def test_it_shows_and_the_rest_goes_on(home: House) -> None:
     details = home.details(run)
     assert "Waiting for an operator" in details
     assert f"**`{NETWORK}`**: {trouble}" in details
-    for choice in ("`retry`", f'`{{"step": "{NETWORK}", "reason": "..."}}`', '`abort` | `{"reason": "..."}`'):
-        assert choice in details
+    assert "Now" not in details
+    assert "create gateway_network.main" in details
+    for choice in ("retry", "skip", "abort"):
+        assert f"| `{choice}` | none" in details, "none of them needs data"
+        assert f"scaleway-infra runs {choice} {run.handle.id}`" in details
     home.run(home.engine.abort(run, AbortInput(reason="end of the test")))
     home.failure(run)
 
@@ -91,6 +94,25 @@ def test_skip(home: House) -> None:
     home.mend()
     assert [change.key for change in home.plan(data).changes] == ["secret.token"]
     assert "another day" in home.history(run.handle)
+
+
+def test_no_word_needs_data(home: House) -> None:
+    """From the UI a decision is a click: a skip is of the only parked step, an abort without a reason says so."""
+    data = small(secrets={"token": {"generate": 32}})
+    step = "create secret.token"
+    home.fault(SECRETS, kind="quota_exceeded")
+    run = home.begin(data)
+    home.until_parked(run, step)
+    decided = home.run(run.handle.execute_update("skip", result_type=Decided))
+    assert decided.steps == (step,)
+    assert home.result(run).skipped == (step,)
+    assert f"Skipped by an operator: `{step}`" in home.details(run)
+
+    run = home.begin(data)
+    home.until_parked(run, step)
+    home.run(run.handle.execute_update("abort"))
+    assert home.failure(run) == ("aborted", "ended by an operator: no reason given")
+    assert "ended by an operator" in home.details(run)
 
 
 def test_who_needs_a_skipped_step_is_told(home: House) -> None:
@@ -156,7 +178,6 @@ def test_decisions_about_nothing_are_refused(home: House) -> None:
     assert "'create vpc.main' is not parked; parked: 'create private_network.core'" in refusal(
         home, run, "skip", {"step": "create vpc.main", "reason": "x"}
     )
-    assert "Failed decoding arguments" in refusal(home, run, "skip", {"step": NETWORK})
     assert "Failed decoding arguments" in refusal(home, run, "skip", {"step": NETWORK, "reason": "x", "force": True})
     assert "Failed decoding arguments" in refusal(home, run, "abort", "now")
     assert home.states(run)[NETWORK] == "parked"
@@ -172,10 +193,14 @@ def test_several_at_once(home: House) -> None:
     run = home.begin(data)
     home.until_parked(run, *steps)
 
+    refused = refusal(home, run, "skip")
+    assert refused.startswith(f'several steps are parked: say which one, {{"step": "{steps[0]}", "reason": "..."}}')
+    assert all(step in refused for step in steps)
     home.run(home.engine.skip(run, SkipInput(step=steps[0], reason="not needed")))
     home.until_parked(run, *steps[1:])
     assert attributes(home, run)[0] is True
-    assert steps[0] not in home.details(run)
+    assert f"**`{steps[0]}`**" not in home.details(run)
+    assert f"- skipped: `{steps[0]}`" in home.details(run)
     home.mend()
     assert set(home.run(home.engine.retry(run)).steps) == set(steps[1:])
 

@@ -26,6 +26,8 @@ from workflows.release.timeline import Stopped
 WAITED_FOR = timedelta(minutes=30)
 """How long a step waits for an operator in a run that something else waits for: a migration, or a restore."""
 BUCKETS_AT_ONCE = 2
+STOPPING = "what is under way is ended and leaves nothing; backups that are made by then, and all earlier ones, stay"
+"""What happens if a backup is cancelled."""
 
 CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again, where it left off if it can: mend the cause first",
@@ -48,8 +50,8 @@ class BackupRun(Course):
         self.id = backup_id(workflow.time(), workflow.uuid4().hex)
         hurried = input.reason in ("before migration", "before restore")
         environment = self._site.target.environment
-        title = f"backup {self.id} of {environment}, {input.reason}, started by {input.origin.by}"
-        super().__init__(title, WAITED_FOR if hurried else UNATTENDED)
+        what = f"backup {self.id} of {environment}, {input.reason}"
+        super().__init__(what, input.origin, STOPPING, WAITED_FOR if hurried else UNATTENDED)
         # Nobody can mend that a database is not there; who restores it wants to know at once.
         self._final = (Gone.code,) if input.reason == "before restore" else ()
         # Each database has its own lanes already; small assets need not wait for large ones.

@@ -14,9 +14,12 @@ from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflow
 from blueprint.backup.site import BackupSite
 from blueprint.contract import ActivityType
 from blueprint.errors import Aborted
+from blueprint.moments import moment
+from blueprint.release.record import Origin
 from workflows.calls import ATTEMPT, begin
+from workflows.details import AGAIN, described, titled
 from workflows.failures import code_of, failure, told
-from workflows.messages import Phase, Progress, StepProgress
+from workflows.messages import Phase, Progress
 from workflows.parking import Decision, Parking
 from workflows.release.timeline import Stopped, Timeline
 
@@ -27,8 +30,6 @@ TRANSFER = timedelta(hours=12)
 """Longest attempt of what moves data. One that died is noticed by its silence long before."""
 UNATTENDED = timedelta(hours=4)
 """How long a step waits for an operator. Runs at night have none, and keep a turn that the next run wants."""
-_DONE_SHOWN = 25
-"""Steps that have ended, in the current details: of hundreds of deletions the latest ones."""
 
 
 class GivenUp(Exception):
@@ -51,14 +52,17 @@ class Course:
     """The course of one run. The run of each workflow is one, with a story of its own.
 
     Args:
-        title: the run in a few words, as its current details begin.
+        what: the run in a few words, as its current details begin.
+        origin: who asked for it.
+        stopping: what happens if it is cancelled.
         patience: how long a step that failed waits for an operator.
     """
 
-    def __init__(self, title: str, patience: timedelta = UNATTENDED) -> None:
+    def __init__(self, what: str, origin: Origin, stopping: str, patience: timedelta = UNATTENDED) -> None:
         self.parking = Parking()
         self.timeline = Timeline(self._show)
-        self._title = title
+        self._title = titled(what, origin)
+        self._stopping = stopping
         self._patience = patience
         self._phase: Phase = "preflight"
         self._note = ""
@@ -99,6 +103,9 @@ class Course:
             result = await asyncio.shield(task)
         except Stopped:
             raise self.aborted() from None
+        except ApplicationError as error:
+            self.enter("failed", f"**{error.message}**\n\n{AGAIN}")
+            raise
         except asyncio.CancelledError:
             self.timeline.stop()
             self.parking.close()
@@ -211,7 +218,7 @@ class Course:
         if self._deserted:
             return None
         decision: Decision | None = None
-        until = (workflow.now() + self._patience).strftime("%Y-%m-%d %H:%M UTC")
+        until = moment(workflow.time() + self._patience.total_seconds())
         self.parking.park(step, f"{trouble} (waits for an answer until {until})", choices)
         self.timeline.parked(step, trouble)
         try:
@@ -227,38 +234,17 @@ class Course:
     # -- bookkeeping -------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        details = described(self._title, self._phase, self._note, self.parking.details(), self.timeline.progress())
-        workflow.set_current_details(details)
-
-
-def described(title: str, phase: str, note: str, question: str, steps: Collection[StepProgress]) -> str:
-    """A run in Markdown, for somebody who has never seen one.
-
-    Args:
-        title: the run in a few words.
-        phase: what it is at.
-        note: what else there is to say.
-        question: what waits for an operator.
-        steps: as they stand.
-    """
-    running = [step.id for step in steps if step.state == "running"]
-    waiting = [step.id for step in steps if step.state == "waiting"]
-    ended = [step for step in steps if step.state in ("done", "failed", "skipped", "dropped")]
-    lines = [f"**{title}**: {phase}"]
-    if running:
-        lines.append("Now: " + ", ".join(f"`{step}`" for step in running))
-    if waiting:
-        lines.append("Then: " + ", ".join(f"`{step}`" for step in waiting))
-    if ended:
-        earlier = len(ended) - _DONE_SHOWN
-        ends = [f"- … and {earlier} before these"] if earlier > 0 else []
-        ends += [f"- {step.state}: `{step.id}`{_took(step)}" for step in ended[-_DONE_SHOWN:]]
-        lines.append("\n".join(ends))
-    return "\n\n".join(part for part in (lines[0], question, note, *lines[1:]) if part)
-
-
-def _took(step: StepProgress) -> str:
-    return f", {step.ended - step.started:.1f} s" if step.started is not None and step.ended is not None else ""
+        workflow.set_current_details(
+            described(
+                self._title,
+                self._phase,
+                self.timeline.states,
+                self.timeline.times,
+                question=self.parking.details(),
+                note=self._note,
+                stopping=self._stopping,
+            )
+        )
 
 
 def lean(site: BackupSite) -> BackupSite:

@@ -44,6 +44,9 @@ store that does not answer) say nothing of it."""
 SAMPLE = 200
 """Objects of a bucket that are restored, evenly over all."""
 
+STOPPING = "what it made in scratch places is removed; the backups themselves stay as they are"
+"""What happens if a drill is cancelled."""
+
 CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again: mend the cause first",
     "skip": "this asset gets no verdict; the others are drilled; the run fails at its end",
@@ -61,7 +64,7 @@ class DrillRun(Course):
 
     def __init__(self, input: DrillInput) -> None:
         self.id = layout.backup_id(workflow.time(), workflow.uuid4().hex)
-        super().__init__(f"drill {self.id} of {input.site.target.environment}, started by {input.origin.by}")
+        super().__init__(f"drill {self.id} of {input.site.target.environment}", input.origin, STOPPING)
         self._input = input
         self._site = lean(input.site)
         self._records: list[DrillRecord] = []

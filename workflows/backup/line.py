@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from blueprint.errors import Busy
+from blueprint.introduction import Introduction
 from workflows.failures import failure
-from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, OPERATION, STARTED_BY
+from workflows.identity import attributes_of
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -26,10 +26,7 @@ async def in_line(
     input: I,
     *,
     id: str,
-    environment: str,
-    operation: str,
-    by: str,
-    summary: str,
+    introduction: Introduction,
     patience: timedelta,
 ) -> O:
     """Run a child under an id that others use too, once none of them runs. A cancelled parent cancels it and waits.
@@ -38,10 +35,7 @@ async def in_line(
         run: the child's run method, such as `Backup.run`.
         input: its input.
         id: workflow id, the turn.
-        environment: in names, such as "lssm-prod".
-        operation: what the child is found by: "backup", "drill", ...
-        by: who started it.
-        summary: the line that Temporal's UI shows of it.
+        introduction: how it introduces itself.
         patience: longest wait for the turn.
 
     Raises:
@@ -56,16 +50,10 @@ async def in_line(
                 input,
                 id=id,
                 parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(ENVIRONMENT, environment),
-                        SearchAttributePair(OPERATION, operation),
-                        SearchAttributePair(STARTED_BY, by),
-                        SearchAttributePair(NEEDS_OPERATOR, False),
-                    ]
-                ),
-                static_summary=summary[:200],
-                static_details=f"Started by {by}, as part of `{workflow.info().workflow_id}`.",
+                search_attributes=attributes_of(introduction),
+                memo=introduction.memo,
+                static_summary=introduction.summary,
+                static_details=f"{introduction.details}\n\nIt is part of `{workflow.info().workflow_id}`.",
             )
         except WorkflowAlreadyStartedError:
             left = patience - (workflow.now() - began)

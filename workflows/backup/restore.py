@@ -15,6 +15,7 @@ from blueprint.backup.contract import CatalogueInput, DropInput, LoadInput, Mask
 from blueprint.backup.layout import backup_id
 from blueprint.backup.scratch import kept_name, require_scratch
 from blueprint.errors import BackupFailed, Gone, RestoreFailed, RestoreRefused
+from blueprint.introduction import Introduction
 from workflows.backup.backup import Backup
 from workflows.backup.course import TRANSFER, Course, GivenUp, lean
 from workflows.backup.line import in_line
@@ -29,9 +30,11 @@ from workflows.release.timeline import Stopped
 SAFETY_TURN = timedelta(minutes=30)
 """How long the backup before a restore waits until no other backup runs."""
 
+STOPPING = "the restored database is dropped, and the live one stays as it is; a swap that has begun comes to its end"
+"""What happens if a restore is cancelled."""
+
 CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again: mend the cause first",
-    "skip": "as abort",
     "abort": "the restored database is dropped, the live one stays as it is, and the run fails",
 }
 """What an operator can say when a restore cannot go on."""
@@ -65,7 +68,7 @@ class RestoreRun(Course):
         self._into = lean(input.into) if input.into else None
         self._on = self._into or self._site
         where = self._on.target.environment
-        super().__init__(f"restore {self.id} of {input.database} in {where}, started by {input.origin.by}")
+        super().__init__(f"restore {self.id} of the database {input.database} in {where}", input.origin, STOPPING)
         self._began = workflow.time()
         self._output = RestoreDatabaseOutput(database=input.database)
 
@@ -165,7 +168,7 @@ class RestoreRun(Course):
     async def _safety(self) -> None:
         """Back up the live database, unless there is none."""
         site = self._input.into or self._input.site
-        environment, by = site.target.environment, self._input.origin.by
+        environment = site.target.environment
         asset = declared(site, self._input.database)
         request = BackupInput(site=site, only=(asset,), reason="before restore", origin=self._input.origin)
         self.enter("backing up", f"The live database is backed up first, as `{backup_turn(environment)}`.")
@@ -176,10 +179,9 @@ class RestoreRun(Course):
                     Backup.run,
                     request,
                     id=backup_turn(environment),
-                    environment=environment,
-                    operation="backup",
-                    by=by,
-                    summary=f"backup of {asset} before it is replaced",
+                    introduction=Introduction(
+                        "backup", environment, self._input.origin, f"Of {asset}, before it is replaced."
+                    ),
                     patience=SAFETY_TURN,
                 )
             except ChildWorkflowError as error:

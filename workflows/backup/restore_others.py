@@ -19,6 +19,7 @@ from blueprint.backup.contract import (
 from blueprint.backup.objects import backup_for
 from blueprint.backup.site import BackupSite
 from blueprint.errors import RestoreFailed, RestoreRefused
+from blueprint.release.record import Origin
 from workflows.backup.course import TRANSFER, Course, GivenUp, lean
 from workflows.backup.messages import RestoreBucketInput, RestoreInstanceInput
 from workflows.backup.pins import pinned
@@ -28,16 +29,18 @@ from workflows.parking import Decision
 
 O = TypeVar("O")  # noqa: E741
 
+BUCKET_STOPPING = "objects that were restored stay so; the others are as they were"
+INSTANCE_STOPPING = "if the new instance is there already, see that nobody outside can reach it"
+"""What happens if such a restore is cancelled."""
+
 BUCKET_CHOICES: Mapping[Decision, str] = {
     "retry": "it goes on with what still differs: mend the cause first",
-    "skip": "as abort",
     "abort": "objects that were restored stay so; the others are as they were, and the run fails",
 }
 """What an operator can say when a bucket cannot be restored."""
 
 INSTANCE_CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again: mend the cause first",
-    "skip": "as abort",
     "abort": "the run fails; if the new instance is there already, see that nobody outside can reach it",
 }
 """What an operator can say when an instance cannot be made from its snapshot."""
@@ -49,15 +52,18 @@ class OneRestore(Course):
     Args:
         site: the environment.
         asset: what comes back.
-        by: who started it.
+        origin: who asked for it.
+        stopping: what happens if it is cancelled.
         choices: what an operator can say when it fails.
     """
 
-    def __init__(self, site: BackupSite, asset: str, by: str, choices: Mapping[Decision, str]) -> None:
-        super().__init__(f"restore {asset} of {site.target.environment}, started by {by}")
+    def __init__(
+        self, site: BackupSite, asset: str, origin: Origin, stopping: str, choices: Mapping[Decision, str]
+    ) -> None:
+        super().__init__(f"restore of {asset or 'an instance'} in {site.target.environment}", origin, stopping)
         self.site = lean(site)
         self._asset = asset
-        self._by = by
+        self._by = origin.by
         self._choices = choices
 
     async def from_backup(
@@ -116,7 +122,9 @@ class RestoreBucket(Steerable):
     @workflow.init
     def __init__(self, input: RestoreBucketInput) -> None:
         request = input.request
-        self.run_state = OneRestore(request.site, f"bucket/{request.bucket}", input.origin.by, BUCKET_CHOICES)
+        self.run_state = OneRestore(
+            request.site, f"bucket/{request.bucket}", input.origin, BUCKET_STOPPING, BUCKET_CHOICES
+        )
 
     @workflow.run
     async def run(self, input: RestoreBucketInput) -> BucketRestoreOutput:
@@ -148,7 +156,9 @@ class RestoreInstance(Steerable):
 
     @workflow.init
     def __init__(self, input: RestoreInstanceInput) -> None:
-        self.run_state = OneRestore(input.site, _instance(input.site), input.origin.by, INSTANCE_CHOICES)
+        self.run_state = OneRestore(
+            input.site, _instance(input.site), input.origin, INSTANCE_STOPPING, INSTANCE_CHOICES
+        )
 
     @workflow.run
     async def run(self, input: RestoreInstanceInput) -> ManagedRestoreOutput:

@@ -20,6 +20,9 @@ from workflows.parking import Decision
 SHOWN = 50
 """Backups that go, in the current details; the run's result has all."""
 
+STOPPING = "the deletion under way comes to its end, and nothing else is deleted"
+"""What happens if a retention is cancelled."""
+
 CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again: mend the cause first",
     "skip": "it stays; the run goes on, and fails at its end",
@@ -37,7 +40,7 @@ class RetentionRun(Course):
 
     def __init__(self, input: RetentionInput) -> None:
         what = "retention" if input.write else "what retention would do"
-        super().__init__(f"{what} of {input.site.target.environment}, started by {input.origin.by}")
+        super().__init__(f"{what} of {input.site.target.environment}", input.origin, STOPPING)
         self._input = input
         self._site = lean(input.site)
         self._output = RetentionOutput(plan=RetentionPlan())

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 
 from blueprint.backup.contract import SCHEDULED_WORKFLOW, ScheduledInput
+from blueprint.introduction import Introduction
 from blueprint.release.record import Origin
 from workflows.backup.backup import Backup
 from workflows.backup.drill import Drill
@@ -60,14 +61,14 @@ class Scheduled:
         turn: Callable[[str], str],
     ) -> O:
         environment = input.site.target.environment
-        workflow.set_current_details(f"The {input.what} runs as `{turn(environment)}`, once nothing else does.")
+        workflow.set_current_details(
+            f"**{input.what} of {environment}, by schedule**: runs as `{turn(environment)}`, once nothing else does; "
+            "its own page says what it is at.\n\n*Request Cancellation* here cancels it, too."
+        )
         return await in_line(
             run,
             request,
             id=turn(environment),
-            environment=environment,
-            operation=input.what,
-            by=BY,
-            summary=f"{input.what} {environment}",
+            introduction=Introduction(input.what, environment, Origin(by=BY)),
             patience=timedelta(seconds=input.patience),
         )

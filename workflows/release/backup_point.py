@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from blueprint.backup.site import BackupSite
+from blueprint.introduction import Introduction
 from blueprint.release.record import Origin
 from workflows.backup.backup import Backup
 from workflows.backup.line import in_line
@@ -41,10 +42,7 @@ async def back_up(site: BackupSite, origin: Origin, timeline: Timeline) -> str:
                 Backup.run,
                 BackupInput(site=site, only=site.before_migration, reason="before migration", origin=origin),
                 id=backup_turn(environment),
-                environment=environment,
-                operation="backup",
-                by=origin.by,
-                summary=f"backup {environment} before a migration: {assets}",
+                introduction=Introduction("backup", environment, origin, f"Of {assets}, before a migration."),
                 patience=PATIENCE,
             )
         ),

@@ -19,6 +19,7 @@ from blueprint.release.plan_markdown import release_proposal
 from blueprint.release.record import RECORD, ProbeRecord, ReleaseRecord
 from workflows.approval import Gate
 from workflows.calls import BUILDING, begin, look
+from workflows.details import AGAIN, described, titled
 from workflows.failures import code_of, failure, told
 from workflows.messages import Phase, Progress, ReleaseInput
 from workflows.parking import Decision, Parking
@@ -30,6 +31,8 @@ LONGEST_PROBE = timedelta(hours=12)
 """The probe ends with the roll; this is for a roll that is parked."""
 FAULTS_OF_THE_RELEASE = frozenset({"command_failed", "unhealthy"})
 """Codes of failures for which the release is marked as bad: what it runs, or that it runs, went wrong."""
+STOPPING = "nodes that were touched go back to the release before first"
+"""What happens if a release is cancelled."""
 PAST_CHOICES: Mapping[Decision, str] = {
     "retry": "the nodes go back all the same; the database stays as it is now",
     "skip": "the nodes stay as they are now, the run fails, and the next apply brings all nodes to this release",
@@ -373,22 +376,29 @@ class ReleaseRun:
         self._phase = phase
         self._show()
 
-    def _show(self) -> None:
-        what = f"{self._record.action} of {short(self._record.commit)}: {self._phase}"
-        steps = "\n".join(f"- {step.state}: {step.id}" for step in self.timeline.progress())
-        waiting = self.gate.waiting.details() if self.gate.waiting else self.parking.details()
-        workflow.set_current_details(f"{what}\n\n{waiting}\n\n{steps}")
+    def _show(self, note: str = "") -> None:
+        record = self._record
+        workflow.set_current_details(
+            described(
+                titled(f"{record.action} of {short(record.commit)} to {record.environment}", record.origin),
+                self._phase,
+                self.timeline.states,
+                self.timeline.times,
+                question=self.gate.waiting.details() if self.gate.waiting else self.parking.details(),
+                note=note,
+                stopping=STOPPING,
+            )
+        )
 
     def _note(self, **facts: object) -> None:
         self._record = self._record.model_copy(update=facts)
 
     def _end(self, result: str, reason: str = "") -> ReleaseRecord:
-        self._phase = "done"
+        self._phase = "done" if result == "released" else "failed"
         self._note(result=result, reason=reason, ended=workflow.time())
         workflow.upsert_memo({RECORD: self._record})
-        workflow.set_current_details(
-            f"{self._record.action} of {short(self._record.commit)}: {result} {reason}".strip()
-        )
+        text = f"{result}: {reason}" if reason else result
+        self._show(f"**{text}**" if result == "released" else f"**{text}**.\n\n{AGAIN}")
         return self._record
 
     def _failed(self, error: ReleaseFailed | RolledBack | ReleaseRefused | Aborted) -> Exception:

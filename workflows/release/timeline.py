@@ -31,9 +31,11 @@ class Timeline:
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
+        self.states: dict[str, StepState] = {}
+        """How each step stands, in the order in which they were expected or began."""
+        self.times: dict[str, list[float]] = {}
+        """When each began and, if it has, ended; seconds since the epoch."""
         self._changed = changed
-        self._state: dict[str, StepState] = {}
-        self._times: dict[str, list[float]] = {}
         self._troubles: dict[str, str] = {}
         # In order: a set would cancel them in another order when the run is replayed.
         self._calls: dict[asyncio.Task[Any], None] = {}
@@ -72,18 +74,18 @@ class Timeline:
     def expect(self, steps: Iterable[str]) -> None:
         """Show steps that are still to come."""
         for step in steps:
-            self._state.setdefault(step, "waiting")
+            self.states.setdefault(step, "waiting")
         self._changed()
 
     def drop(self, step: str) -> None:
         """A step that was expected will not begin; harmless if it has."""
-        if self._state.get(step) == "waiting":
-            self._state[step] = "dropped"
+        if self.states.get(step) == "waiting":
+            self.states[step] = "dropped"
             self._changed()
 
     def drop_waiting(self) -> None:
         """What has not begun will not."""
-        self._state.update({step: "dropped" for step, state in self._state.items() if state == "waiting"})
+        self.states.update({step: "dropped" for step, state in self.states.items() if state == "waiting"})
 
     async def carry_out(
         self,
@@ -120,7 +122,7 @@ class Timeline:
             Stopped: it did not begin, or was ended, because the run is to end.
         """
         if self._stopping and not self._shielded:
-            self._state[step] = "dropped"
+            self.states[step] = "dropped"
             raise Stopped
         self._enter(step, "running")
         task = start()
@@ -155,24 +157,24 @@ class Timeline:
             StepProgress(
                 id=step,
                 state=state,
-                started=times[0] if (times := self._times.get(step, [])) else None,
+                started=times[0] if (times := self.times.get(step, [])) else None,
                 ended=times[1] if len(times) > 1 else None,
                 trouble=self._troubles.get(step, ""),
             )
-            for step, state in self._state.items()
+            for step, state in self.states.items()
         )
 
     def seconds(self, step: str) -> float:
         """How long a step took; 0 if it did not end."""
-        times = self._times.get(step, [])
+        times = self.times.get(step, [])
         return times[1] - times[0] if len(times) > 1 else 0.0
 
     def _enter(self, step: str, state: StepState) -> None:
-        self._state[step] = state
-        self._times.setdefault(step, [workflow.time()])
+        self.states[step] = state
+        self.times.setdefault(step, [workflow.time()])
         self._changed()
 
     def _close(self, step: str, state: StepState) -> None:
-        self._state[step] = state
-        self._times[step] = [self._times[step][0], workflow.time()]
+        self.states[step] = state
+        self.times[step] = [self.times[step][0], workflow.time()]
         self._changed()

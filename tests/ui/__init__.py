@@ -1,0 +1,1 @@
+"""Temporal's real UI: is it enough to run this?"""

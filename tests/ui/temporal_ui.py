@@ -1,0 +1,83 @@
+"""Temporal's UI as somebody uses it who has a browser and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from playwright.sync_api import Locator, Page, expect
+
+PATIENCE = 30_000
+"""Milliseconds until something has to be seen."""
+
+
+class TemporalUi:
+    """The UI in a browser.
+
+    Args:
+        page: of the browser.
+        address: of the UI.
+        images: where pictures are kept; nowhere if None.
+    """
+
+    def __init__(self, page: Page, address: str, images: Path | None) -> None:
+        self.page = page
+        self._address = address
+        self._images = images
+        page.set_default_timeout(PATIENCE)
+
+    def find(self, query: str) -> None:
+        """Open the list of runs with a filter, as a saved view does."""
+        self.page.goto(f"{self._address}/namespaces/default/workflows?query={quote(query)}")
+
+    def open(self, workflow_id: str) -> None:
+        """Open the page of a run that is in the list; the list looks by itself whether there is anything new."""
+        self.page.get_by_role("link", name=workflow_id).first.click()
+        expect(self.page.get_by_role("button", name="More Actions")).to_be_visible(timeout=PATIENCE)
+
+    def current_details(self) -> Locator:
+        """Open what the run says of itself. Returns the part of the page that has it."""
+        self.page.get_by_test_id("user-metadata-tab").click()
+        return self.page.frame_locator("iframe").last.locator("body")
+
+    def send_update(self, name: str, data: str = "") -> None:
+        """Send an update, and wait until it was taken."""
+        dialog = self._update(name, data)
+        expect(dialog).to_be_hidden(timeout=PATIENCE)
+
+    def refused_update(self, name: str, data: str = "") -> str:
+        """Send an update that is refused. Returns what the dialog says, and closes it."""
+        dialog = self._update(name, data)
+        alert = dialog.get_by_role("alert")
+        expect(alert).to_be_visible(timeout=PATIENCE)
+        said = alert.inner_text()
+        dialog.get_by_role("button", name="Cancel").click()
+        return said
+
+    def _update(self, name: str, data: str) -> Locator:
+        self.page.get_by_role("button", name="More Actions").click()
+        self.page.get_by_test_id("update-button").click()
+        dialog = self.page.locator("#update-confirmation-modal")
+        dialog.locator("#update-select").click()
+        self.page.get_by_role("option", name=name).first.click()
+        if data:
+            dialog.get_by_role("textbox").last.fill(data)
+        # After typing, the first click is swallowed: the form is laid out anew under the mouse.
+        dialog.get_by_role("button", name="Submit").press("Enter")
+        return dialog
+
+    def start_again(self) -> None:
+        """Start a run like the one on the page, with everything as the form has it."""
+        self.page.get_by_role("button", name="More Actions").click()
+        self.page.get_by_test_id("start-workflow-button").click()
+        expect(self.page.get_by_test_id("start-workflow")).to_be_visible(timeout=PATIENCE)
+        self.page.get_by_role("button", name="Start Workflow", exact=True).click()
+
+    def expect_status(self, status: str) -> None:
+        """Wait until the page says that its run is so: "Running", "Completed", "Failed", ..."""
+        expect(self.page.get_by_test_id("workflow-status").first).to_contain_text(status, timeout=PATIENCE)
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of the page, if that is wanted."""
+        if self._images:
+            self.page.screenshot(path=self._images / f"{name}.png")

@@ -1,0 +1,68 @@
+"""Whatever fails: the run is found, understood and mended by what Temporal's UI asks of the server, by nothing else."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from blueprint import contract
+from blueprint.backup import contract as backup
+from blueprint.contract import ActivityType
+from blueprint.release import contract as release
+from tests.ui.mishaps import AGAIN, MISHAPS, Mishap, Scene
+from tests.ui.ui_requests import Json, UiRequests
+from tests.workflows.house import House
+
+
+def test_every_activity_goes_wrong_here() -> None:
+    """The table below leaves none out."""
+    known = [value for module in (contract, release, backup) for value in vars(module).values()]
+    assert set(MISHAPS) == {kind.name for kind in known if isinstance(kind, ActivityType)}
+
+
+@pytest.mark.parametrize("mishap", MISHAPS.values(), ids=list(MISHAPS))
+def test_mended(mishap: Mishap, home: House, requests_of_ui: UiRequests) -> None:
+    """From the list to the end: the filter finds it, its page says what happened and what to do, and that works."""
+    ui = requests_of_ui
+    with ExitStack() as stack:
+        scene = mishap.begin(home, stack)
+        failed: dict[str, str] = {}
+        for stage in mishap.ending:
+            run = reach(ui, scene, stage)
+            failed |= ui.failed_activities(run)
+            if stage in ("parked", "skipped"):
+                understood(ui, run, mishap)
+                if stage == "parked":
+                    scene.mend()
+                assert ui.update(run, "retry" if stage == "parked" else "skip") == ""
+            elif stage == "failed":
+                assert mishap.ending != AGAIN or mishap.names in ui.failure(run)
+                scene.mend()
+                ui.start_like(run)
+            assert ui.without_summary(run) == []
+        assert mishap.activity in failed, "it is this one that went wrong"
+
+
+def reach(ui: UiRequests, scene: Scene, stage: str) -> Json:
+    """The run, found by what the list can be filtered by, once it is so far."""
+    where = f"Environment = '{scene.environment}'"
+    if stage in ("parked", "skipped"):
+        return ui.until(f"{where} AND NeedsOperator = true AND ExecutionStatus = 'Running'")
+    if stage == "failed":
+        return ui.until(f"{where} AND ExecutionStatus = 'Failed'")
+    return ui.until(f"WorkflowId = '{scene.run.handle.id}' AND ExecutionStatus = 'Completed'")
+
+
+def understood(ui: UiRequests, run: Json, mishap: Mishap) -> None:
+    """The page names the object, the cause and every choice, and who asked."""
+    details = ui.current_details(run)
+    assert "## Waiting for an operator" in details
+    assert mishap.names in details
+    assert "made to fail" in details or "quota(s) exceeded" in details
+    assert "| `retry` | none |" in details
+    assert "| `abort` | none" in details
+    summary, static = ui.user_metadata(run)
+    by = ui.memo(run)["by"]
+    assert by in summary
+    assert f"Asked for by {by}" in static
