@@ -88,7 +88,8 @@ class Inside:
     def _cache(self, cache: Cache) -> str:
         """Write a value, read it back and remove it; what went wrong, if anything did."""
         script = self._script(cache, self._cluster(cache))
-        outcome = on_any(lambda node: self._nodes.run(self._site.target, node, script, ok=(0, 1, NO_PYTHON)), self._from)
+        target, ok = self._site.target, (0, 1, NO_PYTHON)
+        outcome = on_any(lambda node: self._nodes.run(target, node, script, ok=ok), self._from)
         if outcome.status == NO_PYTHON:
             return "the node has no python3 to ask with"
         return "" if outcome.status == 0 else outcome.tail.strip().rpartition("\n")[2]

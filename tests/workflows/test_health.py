@@ -59,8 +59,8 @@ def test_all_is_well(home: House, data: dict[str, Any]) -> None:
 
         assert not output.down
         [zone] = data["dns"]
-        stem = f"{data['org']}-test"
-        assert {check.name for check in output.checks} == {f"dns/{zone}", "queue/shop-test-jobs", f"queue/{stem}-health"}
+        own = f"queue/{data['org']}-test-health"
+        assert {check.name for check in output.checks} == {f"dns/{zone}", "queue/shop-test-jobs", own}
         assert "all 3 checks are well" in home.details(run)
     events = home.run(run.handle.fetch_history()).events
     assert sum(event.HasField("activity_task_scheduled_event_attributes") for event in events) == 2
