@@ -15,6 +15,7 @@ import yaml
 from blueprint.names import Names
 
 Origin = Literal["custom", "scaleway"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 class Group(NamedTuple):
@@ -34,7 +35,7 @@ _TEXTS: Mapping[Origin, tuple[str, ...]] = {
         for file in sorted(files(__package__).joinpath(origin).iterdir(), key=lambda file: file.name)
         if file.name.endswith(".yaml")
     )
-    for origin in get_args(Origin)
+    for origin in ORIGINS
 }
 
 
@@ -47,7 +48,7 @@ def groups(names: Names) -> list[Group]:
     """Every group of an environment's rules."""
     return [
         Group(origin, group["name"], rules_of(group))
-        for origin in _TEXTS
+        for origin in ORIGINS
         for text in texts(names, origin)
         for group in yaml.safe_load(text)["groups"]
     ]

@@ -28,7 +28,7 @@ def rules(tmp_path: Path) -> Path:
     """A folder with the rules of `lssm-prod`, a file for each group."""
     folder = tmp_path / "rules"
     folder.mkdir()
-    for origin in ("custom", "scaleway"):
+    for origin in alerts.ORIGINS:
         for text in alerts.texts(NAMES, origin):
             (group,) = yaml.safe_load(text)["groups"]
             (folder / f"{group['name']}.yaml").write_text(text)
