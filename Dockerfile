@@ -6,6 +6,7 @@ COPY requirements.lock .
 RUN pip install --no-cache-dir --require-hashes --only-binary :all: --requirement requirements.lock
 COPY worker.py ./
 COPY blueprint blueprint
+COPY telemetry telemetry
 COPY transfer transfer
 COPY activities activities
 COPY workflows workflows

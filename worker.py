@@ -2,8 +2,8 @@
 
     python -m worker
 
-It reads `TEMPORAL_*` (Temporal's own environment configuration), `SCW_*`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`
-and `OTEL_*`. Killing it loses nothing: another one goes on within seconds.
+It reads `TEMPORAL_*` (Temporal's own environment configuration), `SCW_*`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`,
+`OTEL_*` and `LOG_FORMAT`. Killing it loses nothing: another one goes on within seconds.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.backup.registry import backup_activities
 from activities.boundary import HEARTBEAT_SECONDS, Boundary
+from activities.health.registry import health_activities
 from activities.planning import Planning
 from activities.registry import Clouds
 from activities.release.probe import Probe
@@ -32,9 +33,11 @@ from activities.settings import ScalewaySettings
 from activities.steps import Steps
 from activities.temporal_client import TemporalBridge
 from blueprint.errors import EngineError
-from workflows import telemetry
+from telemetry import logs, traces
 from workflows.connection import TemporalRefused, connect
 from workflows.identity import TASK_QUEUE
+from workflows.measures import RunMeasures
+from workflows.open_runs import telling_open_runs
 from workflows.plugin import GRACE, STICKY
 from workflows.registry import WORKFLOWS
 from workflows.versioning import build_id_from, version_from
@@ -115,8 +118,9 @@ def make_worker(
             releases.queues,
             probe.probe,
             *backup_activities(clouds),
+            *health_activities(clouds, settings),
         ],
-        interceptors=[Boundary(settings.pace)],
+        interceptors=[Boundary(settings.pace), RunMeasures()],
         activity_executor=ThreadPoolExecutor(STEPS_AT_ONCE, thread_name_prefix="activity"),
         max_concurrent_activities=STEPS_AT_ONCE,
         max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_SECONDS),
@@ -146,7 +150,7 @@ async def run(settings: ScalewaySettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with make_worker(client, settings, version=version):
+        async with make_worker(client, settings, version=version), telling_open_runs(client):
             called = version.to_canonical_string() if version else "none"
             log.info("working on %s of namespace %s, version %s", TASK_QUEUE, client.namespace, called)
             await stop.wait()
@@ -169,7 +173,7 @@ def main() -> int:
         print(build_id_from(os.environ))  # noqa: T201
         return 0
     sys.setswitchinterval(SWITCH_SECONDS)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     try:
         settings = ScalewaySettings()  # type: ignore[call-arg]
     except ValidationError as error:
@@ -186,7 +190,8 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    telemetry.flush()
+    traces.flush()
+    logs.flush()
     logging.shutdown()
     # Temporal's client now and then crashes the interpreter's own exit (temporalio issue 300).
     os._exit(code)

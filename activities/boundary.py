@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+import time
 import traceback
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,13 +16,18 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.secret_store import watch_for_secrets
+from activities.subject import subject_of
 from blueprint import contract
 from blueprint.errors import EngineError, NotReady
+from blueprint.health import contract as health
+from telemetry import metrics
+from telemetry.catalogue import ACTIVITY, RETRIES
+from telemetry.running import about
 
 HEARTBEAT_SECONDS = 1.0
 """Between two signs of life; with the time-out of a few seconds, a killed worker's step is taken over soon."""
 
-_LOOKS = (contract.PLAN.name, contract.INVENTORY.name)
+_LOOKS = (contract.PLAN.name, contract.INVENTORY.name, *(kind.name for kind in health.ACTIVITIES))
 _PATIENCE_OF_A_LOOK = 15.0
 """Seconds: somebody waits in front of a terminal, and a look can be repeated without harm."""
 
@@ -56,6 +63,17 @@ class _Inbound(ActivityInboundInterceptor):
         self._pace = pace
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        subject = subject_of(input.args)
+        with about(subject):
+            try:
+                result = await self._guarded(input)
+            except ApplicationError as failure:
+                _measure(subject, failure)
+                raise
+            _measure(subject, None)
+            return result
+
+    async def _guarded(self, input: ExecuteActivityInput) -> Any:
         secrets = watch_for_secrets()
         stop = _beat_until_stopped()
         try:
@@ -70,6 +88,22 @@ class _Inbound(ActivityInboundInterceptor):
             raise ApplicationError(text, type="unexpected", non_retryable=True) from None
         finally:
             stop.set()
+
+
+def _measure(subject: Mapping[str, Any], failure: ApplicationError | None) -> None:
+    """Count an attempt that will be repeated, or the activity that has come to its end."""
+    info = activity.info()
+    known = {
+        "environment": subject.get("environment", ""),
+        "operation": subject.get("operation", ""),
+        "activity": info.activity_type,
+        "kind": subject.get("resource.kind", ""),
+    }
+    if failure and not failure.non_retryable:
+        metrics.record(RETRIES, 1, known | {"error.type": failure.type or ""})
+        return
+    seconds = time.time() - info.scheduled_time.timestamp()
+    metrics.record(ACTIVITY, seconds, known | {"outcome": (failure.type or "") if failure else "done"})
 
 
 def _without(secrets: set[str], text: str) -> str:

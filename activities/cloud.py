@@ -19,6 +19,7 @@ from activities.temporal_client import TemporalBridge
 from activities.transport import CONNECT_SECONDS, READ_SECONDS, sturdy
 from blueprint.contract import Target
 from blueprint.names import Names
+from telemetry.boto import watched
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -109,13 +110,15 @@ class Cloud:
     def s3(self) -> S3Client:
         """Object storage of the region, with the project in the access key."""
         with _boto_lock:
-            return boto3.client(
-                "s3",
-                region_name=self.region,
-                endpoint_url=self.settings.s3_url or f"https://s3.{self.region}.scw.cloud",
-                aws_access_key_id=f"{self.settings.access_key}@{self.project_id}",
-                aws_secret_access_key=self.settings.secret_key.get_secret_value(),
-                config=_BOTO,
+            return watched(
+                boto3.client(
+                    "s3",
+                    region_name=self.region,
+                    endpoint_url=self.settings.s3_url or f"https://s3.{self.region}.scw.cloud",
+                    aws_access_key_id=f"{self.settings.access_key}@{self.project_id}",
+                    aws_secret_access_key=self.settings.secret_key.get_secret_value(),
+                    config=_BOTO,
+                )
             )
 
     def sqs(self, endpoint: str, access_key: str, secret_key: str) -> SQSClient:
@@ -123,13 +126,15 @@ class Cloud:
         with _boto_lock:
             known = self._sqs.get((endpoint, access_key, secret_key))
             if known is None:
-                known = boto3.client(
-                    "sqs",
-                    region_name=self.region,
-                    endpoint_url=self.settings.sqs_url or endpoint,
-                    aws_access_key_id=access_key,
-                    aws_secret_access_key=secret_key,
-                    config=_BOTO,
+                known = watched(
+                    boto3.client(
+                        "sqs",
+                        region_name=self.region,
+                        endpoint_url=self.settings.sqs_url or endpoint,
+                        aws_access_key_id=access_key,
+                        aws_secret_access_key=secret_key,
+                        config=_BOTO,
+                    )
                 )
                 self._sqs = {(endpoint, access_key, secret_key): known}
             return known

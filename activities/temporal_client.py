@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from temporalio.client import Client
 
+from telemetry import calls
+
 T = TypeVar("T")
 CALL_SECONDS = 30.0
 
@@ -31,4 +33,5 @@ class TemporalBridge:
         Raises:
             TimeoutError: no answer within 30 s.
         """
-        return asyncio.run_coroutine_threadsafe(call, self.loop).result(CALL_SECONDS)
+        with calls.grpc(call.__qualname__):
+            return asyncio.run_coroutine_threadsafe(call, self.loop).result(CALL_SECONDS)

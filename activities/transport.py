@@ -7,6 +7,7 @@ included, at debug level. This one takes its place in every API class.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from scaleway_core.client import Client
 
 from activities.classify import classify
 from blueprint.errors import Refused, Unavailable
+from telemetry import calls
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 40.0
@@ -48,22 +50,26 @@ class SturdyTransport(API):
     ) -> requests.Response:
         call = f"{method.upper()} {path}"
         url = f"{self.client.api_url}{path}"
+        # The method of the SDK that asks for it: paths hold ids, and there is no end of those.
+        operation = f"{type(self).__name__}/{sys._getframe(1).f_code.co_name}"
         try:
-            response = _session().request(
-                method.upper(),
-                url,
-                params=[(name, _plain(value)) for name, values in params.items() for value in _each(values)],
-                headers={
-                    "Accept": "application/json",
-                    "Content-Type": "application/json; charset=utf-8",
-                    "User-Agent": self.client.user_agent,
-                    "X-Auth-Token": self.client.secret_key or "",
-                }
-                | headers,
-                data=None if body is None else body if isinstance(body, bytes) else json.dumps(body),
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
-            )
+            with calls.http(operation, method.upper(), url, system="scaleway") as made:
+                response = _session().request(
+                    method.upper(),
+                    url,
+                    params=[(name, _plain(value)) for name, values in params.items() for value in _each(values)],
+                    headers={
+                        "Accept": "application/json",
+                        "Content-Type": "application/json; charset=utf-8",
+                        "User-Agent": self.client.user_agent,
+                        "X-Auth-Token": self.client.secret_key or "",
+                    }
+                    | headers,
+                    data=None if body is None else body if isinstance(body, bytes) else json.dumps(body),
+                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                    allow_redirects=False,
+                )
+                made.answered(response.status_code)
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise Unavailable(
                 f"{call}: no answer from {self.client.api_url} ({type(error).__name__})",

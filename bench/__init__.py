@@ -16,8 +16,10 @@ from bench import (
     object_storage,
     release_kills,
     releases,
+    rights,
     scale,
     secrets_search,
+    telemetry_overhead,
     two_workers,
     worker_versions,
 )
@@ -42,8 +44,10 @@ BENCHES = {
         broken_releases,
         release_kills,
         backup_kills,
+        rights,
         worker_versions,
         two_workers,
+        telemetry_overhead,
     )
 }
 """Every measurement, by name."""

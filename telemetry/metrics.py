@@ -77,6 +77,7 @@ def runtime() -> Runtime | None:
     Prometheus endpoint drops those.
     """
     global _process
+    _process = Instruments(MetricMeter.noop)
     if settings.exporter("metrics") != "otlp" or not (url := settings.endpoint("metrics")):
         return None
     metrics = OpenTelemetryConfig(

@@ -11,8 +11,9 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from blueprint.errors import EngineError
+from telemetry.metrics import runtime
+from telemetry.traces import tracing
 from workflows.plugin import EnginePlugin
-from workflows.telemetry import runtime, tracing
 
 DEFAULT_ADDRESS = "localhost:7233"
 

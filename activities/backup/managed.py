@@ -37,6 +37,7 @@ from blueprint.backup.contract import AssetInput, ManagedRestoreInput, ManagedRe
 from blueprint.backup.manifest import ManagedContents, Manifest
 from blueprint.backup.site import Managed
 from blueprint.errors import BackupFailed, FailedState, Gone, NotReady, RestoreRefused, Unavailable
+from telemetry import calls
 
 FAILED = ("error", "locked", "disk_full")
 MAGIC = b"PGDMP"
@@ -281,9 +282,10 @@ def _require_archive(backup: DatabaseBackup) -> None:
     """See that a backup can be downloaded, and is an archive of the size that was told. Its address is a secret."""
     url = remember(backup.download_url or "")
     try:
-        answer = requests.get(
-            url, headers={"Range": f"bytes=0-{len(MAGIC) - 1}"}, timeout=(CONNECT_SECONDS, READ_SECONDS), stream=True
-        )
+        with calls.http("", "GET", url, signed=True) as call:
+            wanted = {"Range": f"bytes=0-{len(MAGIC) - 1}"}
+            answer = requests.get(url, headers=wanted, timeout=(CONNECT_SECONDS, READ_SECONDS), stream=True)
+            call.answered(answer.status_code)
         start = next(answer.iter_content(len(MAGIC)), b"") if answer.ok else b""
         length = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get("Content-Length", "")
         answer.close()

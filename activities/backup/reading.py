@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from blueprint.backup.catalogue import Catalogue, Entry
 from blueprint.backup.layout import Place
 from blueprint.backup.manifest import DrillRecord, Failure, Pin
 from blueprint.errors import Damaged, Gone
+from telemetry.threads import Threads
 
 READERS = 16
 """Small objects that are read at a time."""
@@ -98,7 +98,7 @@ class Reader:
             place = layout.place_of(store.store, item.key)
             return _read(store, item, place) if place else None
 
-        with ThreadPoolExecutor(READERS, thread_name_prefix="catalogue") as pool:
+        with Threads(READERS, thread_name_prefix="catalogue") as pool:
             told |= {
                 item.key: (item.etag, found) for item, found in zip(new, pool.map(read, new), strict=True) if found
             }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 from activities.backup.objects.lists import read_list
@@ -18,6 +17,7 @@ from blueprint.backup.manifest import Manifest
 from blueprint.backup.retention import plan_retention
 from blueprint.backup.site import Retention
 from blueprint.errors import Damaged, Gone, Protected
+from telemetry.threads import Threads
 
 DAY = 86_400.0
 YOUNG = DAY
@@ -122,7 +122,7 @@ class _Leftovers:
                 self.skipped.add(entry.asset)
                 return None
 
-        with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+        with Threads(READERS, thread_name_prefix="manifest") as pool:
             return dict(zip(self._entries, pool.map(read, self._entries.values()), strict=True))
 
     def _in_catalogue(self) -> Iterator[Stored]:

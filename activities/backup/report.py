@@ -1,15 +1,16 @@
-"""How all assets are, said so that somebody notices: as metrics, in the worker's log, and to a dead man's switch."""
+"""How all assets are, said so that somebody notices: in the worker's log, and to a dead man's switch.
+
+As metrics too, but by whoever sees that the run has ended: see `workflows.last_looks`.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import requests
 from temporalio import activity
-from temporalio.common import MetricMeter
 
 from activities.backup.reading import Reader
 from activities.backup.store import BackupStore
@@ -17,6 +18,7 @@ from activities.registry import Clouds
 from blueprint.backup import contract
 from blueprint.backup.contract import ReportOutput, SiteInput
 from blueprint.backup.health import AssetHealth, health_of
+from telemetry import calls
 
 ANSWER_SECONDS = 10.0
 """For the dead man's switch to answer."""
@@ -26,23 +28,6 @@ PAUSE = 2.0
 """Seconds between two of them."""
 
 log = logging.getLogger(__name__)
-
-Value = Callable[[AssetHealth], float | None]
-_GAUGES: tuple[tuple[str, str, str, Value], ...] = (
-    ("age", "s", "Age of the newest backup.", lambda asset: asset.newest_age),
-    ("size", "By", "What a restore of the newest backup reads.", lambda asset: asset.newest_size or None),
-    ("duration", "s", "What the newest backup took.", lambda asset: asset.newest_seconds if asset.newest else None),
-    (
-        "rpo",
-        "s",
-        "Age of the newest backup that passed a drill: what would be lost for sure.",
-        lambda asset: asset.good_age,
-    ),
-    ("rto", "s", "What the last restore took that was found to be right.", lambda asset: asset.restore_seconds),
-    ("drill.passed", "1", "Whether the last drill passed.", lambda asset: asset.drill_passed),
-    ("findings", "{finding}", "What is not as it should be.", lambda asset: len(asset.findings)),
-)
-"""Name after `scaleway_infra.backup.`, unit, meaning and value; without a value there is no point of time."""
 
 
 class Reports:
@@ -63,20 +48,10 @@ class Reports:
         now, _ = store.clocks()
         assets = health_of(site, self._reader.read(store), now)
         environment = site.target.environment
-        measure(activity.metric_meter(), environment, assets)
         well = tell(environment, assets)
         if well and site.dead_man:
             reassure(site.dead_man, PAUSE * self._clouds.pace)
         return ReportOutput(assets=assets)
-
-
-def measure(meter: MetricMeter, environment: str, assets: tuple[AssetHealth, ...]) -> None:
-    """Set the gauges of each asset."""
-    for name, unit, description, value in _GAUGES:
-        gauge = meter.create_gauge_float(f"scaleway_infra.backup.{name}", description, unit)
-        for asset in assets:
-            if (measured := value(asset)) is not None:
-                gauge.set(float(measured), {"environment": environment, "asset": asset.asset})
 
 
 def tell(environment: str, assets: tuple[AssetHealth, ...]) -> bool:
@@ -103,7 +78,9 @@ def reassure(url: str, pause: float) -> bool:
         if attempt:
             time.sleep(pause)
         try:
-            answer = requests.get(url, timeout=ANSWER_SECONDS)
+            with calls.http("", "GET", url, signed=True) as call:
+                answer = requests.get(url, timeout=ANSWER_SECONDS)
+                call.answered(answer.status_code)
         except requests.RequestException as error:
             trouble = type(error).__name__
             continue

@@ -54,5 +54,5 @@ class Looking:
 
 
 def _told(site: HealthSite, checks: list[Check]) -> Checked:
-    tell(activity.metric_meter(), site.target.environment, checks)
+    tell(site.target.environment, checks)
     return Checked(checks=tuple(checks))

@@ -18,6 +18,7 @@ from blueprint.errors import Gone, NotReady
 from blueprint.release import contract
 from blueprint.release.contract import ProbeInput
 from blueprint.release.record import ProbeRecord
+from telemetry import calls
 
 PAUSE = 0.1
 """Seconds between two requests: often enough to meet a gap that a user would notice, too seldom to be a load."""
@@ -119,8 +120,9 @@ def asking(url: str, address: str) -> Callable[[], bool]:
     def ask() -> bool:
         headers = {"Host": parts.netloc, "Connection": "close"}
         try:
-            with pool() as fresh:
+            with calls.http("", "GET", url) as call, pool() as fresh:
                 answer = fresh.request("GET", path, headers=headers, timeout=PATIENCE, retries=False)
+                call.answered(answer.status)
         except urllib3.exceptions.HTTPError:
             return False
         return 200 <= answer.status < 400

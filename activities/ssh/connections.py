@@ -15,6 +15,7 @@ import asyncssh
 from activities.ssh.keys import Keys
 from activities.ssh.script import COMMAND, Script
 from blueprint.errors import EngineError, HostKeyChanged, SshUnreachable
+from telemetry import calls
 
 CONNECT_SECONDS = 10.0
 """Until a connection stands, host key and login included."""
@@ -112,8 +113,11 @@ class Connections:
         """
         async with self._use(hop) as connection:
             try:
-                async with connection.create_process(COMMAND, encoding=None) as process:
-                    return await _outcome(hop, process, script, on_line)
+                with calls.ssh(script.name, hop.name, hop.host, hop.port) as call:
+                    async with connection.create_process(COMMAND, encoding=None) as process:
+                        outcome = await _outcome(hop, process, script, on_line)
+                    call.exited(outcome.status)
+                    return outcome
             except (OSError, asyncssh.Error) as error:
                 raise SshUnreachable(f"lost on the way: {_reason(error)}", subject=hop.name) from None
 
@@ -158,21 +162,22 @@ class Connections:
         guard = _Guard(hop)
         try:
             async with asyncio.timeout(CONNECT_SECONDS), self._keys.offered() as keys:
-                return await asyncssh.connect(
-                    hop.host,
-                    hop.port,
-                    tunnel=tunnel,
-                    username=hop.user,
-                    client_keys=keys,
-                    client_factory=lambda: guard,
-                    # Nothing of ~/.ssh: neither settings, nor keys, nor hosts that somebody else trusts.
-                    config=None,
-                    agent_path=None,
-                    known_hosts=([], [], []),
-                    preferred_auth="publickey",
-                    keepalive_interval=KEEPALIVE_SECONDS,
-                    keepalive_count_max=KEEPALIVES,
-                )
+                with calls.ssh("connect", hop.name, hop.host, hop.port):
+                    return await asyncssh.connect(
+                        hop.host,
+                        hop.port,
+                        tunnel=tunnel,
+                        username=hop.user,
+                        client_keys=keys,
+                        client_factory=lambda: guard,
+                        # Nothing of ~/.ssh: neither settings, nor keys, nor hosts that somebody else trusts.
+                        config=None,
+                        agent_path=None,
+                        known_hosts=([], [], []),
+                        preferred_auth="publickey",
+                        keepalive_interval=KEEPALIVE_SECONDS,
+                        keepalive_count_max=KEEPALIVES,
+                    )
         except EngineError:
             raise
         except asyncssh.HostKeyNotVerifiable:

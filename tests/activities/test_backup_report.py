@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from temporalio.runtime import (
-    BUFFERED_METRIC_KIND_GAUGE,
-    MetricBuffer,
-    MetricBufferDurationFormat,
-    Runtime,
-    TelemetryConfig,
-)
 from temporalio.testing import ActivityEnvironment
 
 from activities.backup.report import ATTEMPTS, Reports, reassure
 from blueprint.backup.contract import ReportOutput, SiteInput
+from telemetry.looks import of_assets
 from tests.activities.backup_site import BUCKET, BackupHouse
 from tests.activities.conftest import Control
 
@@ -68,25 +62,15 @@ def listening() -> Iterator[Switch]:
 
 
 class Report:
-    """The activity, with the metrics that it sets."""
+    """The activity, with the metrics of what it finds."""
 
     def __init__(self, house: BackupHouse, dead_man: str = "") -> None:
-        buffer = MetricBuffer(1000, MetricBufferDurationFormat.SECONDS)
-        runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
-        environment = ActivityEnvironment()
-        environment.metric_meter = runtime.metric_meter
         site = house.site.model_copy(update={"dead_man": dead_man})
-        self.output: ReportOutput = environment.run(Reports(house.clouds).report, SiteInput(site=site))
+        self.output: ReportOutput = ActivityEnvironment().run(Reports(house.clouds).report, SiteInput(site=site))
         self.metrics: dict[tuple[str, str], float] = {}
-        self.units: dict[str, str | None] = {}
-        for update in buffer.retrieve_updates():
-            if update.metric.kind != BUFFERED_METRIC_KIND_GAUGE or not update.metric.name.startswith("scaleway_infra"):
-                continue
-            attributes: Mapping[str, Any] = update.attributes
+        for metric, value, attributes in of_assets("lssm-prod", self.output.assets):
             assert attributes["environment"] == "lssm-prod"
-            name = update.metric.name.removeprefix("scaleway_infra.backup.")
-            self.metrics[name, str(attributes["asset"])] = update.value
-            self.units[name] = update.metric.unit
+            self.metrics[metric.name.removeprefix("scaleway_infra.backup."), attributes["asset"]] = value
 
     def troubles(self) -> set[tuple[str, str]]:
         """Findings, with their assets."""
@@ -123,7 +107,6 @@ def test_all_is_well(house: BackupHouse, switch: Switch, caplog: pytest.LogCaptu
     assert report.metrics["rpo", "db/shop"] == report.metrics["age", "db/shop"]
     assert report.metrics["drill.passed", BUCKET] == 1
     assert ("rto", "environment") not in report.metrics
-    assert (report.units["age"], report.units["size"]) == ("s", "By")
 
 
 def test_findings_are_events(house: BackupHouse, switch: Switch, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 

@@ -25,6 +25,8 @@ def test_metrics_arrive_with_their_dots(monkeypatch: pytest.MonkeyPatch) -> None
         record(HTTP_REQUEST, 0.02, {"http.response.status_code": 200})
         eventually(lambda: HTTP_REQUEST.name in collector.metrics, "the metrics arrive")
         # It would go on sending to an address where nobody listens any more.
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+        assert runtime() is None
         del made
         gc.collect()
     assert collector.headers["x-token"] == "a b"

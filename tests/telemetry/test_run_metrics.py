@@ -30,8 +30,6 @@ def test_a_run_is_counted(temporal: TemporalServer, tmp_path: Path) -> None:
     with collecting() as collector:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "200"}
         with worked(temporal, tmp_path / "log", **settings) as house:
-            house.fault("POST /vpc/v2/regions/{region}/vpcs", kind="quota_exceeded", count=1)
-            house.fault("POST /vpc/v2/regions/{region}/private-networks", kind="throttled", count=1)
             data = small(secrets={"token": {"generate": 32}})
             environment = f"{data['org']}-test"
             house.fault("POST /vpc/v2/regions/{region}/vpcs", kind="quota_exceeded", count=1)
@@ -39,12 +37,14 @@ def test_a_run_is_counted(temporal: TemporalServer, tmp_path: Path) -> None:
             house.until_parked(run, "create vpc.main")
             state = {"environment": environment, "operation": "apply"}
             eventually(lambda: of(collector, RUNS.name, state="parked", **state) == [1.0], "it is told as parked")
+            house.fault("POST /vpc/v2/regions/{region}/private-networks", kind="throttled", count=1)
             house.run(house.engine.retry(run))
             house.result(run)
             eventually(lambda: of(collector, RUNS.name, state="parked", **state) == [0.0], "and as going on")
             eventually(lambda: of(collector, RUN.name, outcome="done", **state) == [1], "the run is counted")
 
         assert of(collector, LONGEST_PATH.name, **state) == [1]
+        assert of(collector, RETRIES.name, **{"error.type": "throttled"}) == [1]
         assert of(collector, ACTIVITY.name, kind="vpc", activity="create", outcome="quota_exceeded") == [1]
         assert of(collector, ACTIVITY.name, kind="vpc", activity="create", outcome="done") == [1]
         assert of(collector, HTTP_REQUEST.name, **{"rpc.method": "VpcV2API/create_vpc", "http.response.status_code": 200})

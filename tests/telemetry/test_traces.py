@@ -96,7 +96,7 @@ def test_an_apply_is_one_trace(traced: TracedHouse, spans: InMemorySpanExporter)
     trace = of_trace(spans, "StartWorkflow:Apply")
     names = Counter(span.name for span in trace)
     assert names["RunWorkflow:Apply"] == names["CompleteWorkflow:Apply"] == 1
-    assert names["RunActivity:create"] == names["StartActivity:create"] > 5
+    assert names["RunActivity:create"] >= names["StartActivity:create"] > 5
 
     _, answer = traced.api.request("GET", "/_emulator/requests?last=20000")
     asked = Counter((entry["method"], entry["path"].partition("?")[0]) for entry in answer["requests"])

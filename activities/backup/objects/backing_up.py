@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from activities.backup.objects.copying import OtherObject, Place, abort, copy, uploads_in
 from activities.backup.objects.lists import Copy, ListWriter, copies, name_of, read_list
@@ -18,6 +18,7 @@ from blueprint.backup.contract import AssetInput
 from blueprint.backup.manifest import BucketContents, Manifest
 from blueprint.backup.objects import ObjectVersion, digest, is_young, recorded
 from blueprint.errors import Busy, Damaged, Gone, Unavailable
+from telemetry.threads import Threads
 
 _AHEAD = 4096
 """Objects that may be on their way before the first of them is there: lines are written in order."""
@@ -64,7 +65,7 @@ class BucketBackup:
         written = ListWriter(self._store, self._input.asset, self._input.id, self._attempt)
         objects = versions = size = current = copied = copied_bytes = 0
         progress = Progress()
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
+        with Threads(CONNECTIONS, thread_name_prefix="copy") as pool:
             try:
                 self._copies = copies(self._store, self._target, self._bucket, pool)
                 for found, new in self._secured(pool, point, versioned):
@@ -107,14 +108,14 @@ class BucketBackup:
             ),
         )
 
-    def _require_unnamed(self, pool: ThreadPoolExecutor) -> None:
+    def _require_unnamed(self, pool: Threads) -> None:
         """See that what no earlier backup protects is still there."""
         if not self._unnamed:
             return
         if lost := len(self._unnamed - copies(self._store, self._target, self._bucket, pool).keys()):
             raise Unavailable(f"{lost} copies went while the backup was made", subject=self._bucket, remedy="retry")
 
-    def _secured(self, pool: ThreadPoolExecutor, point: float, versioned: bool) -> Iterator[tuple[ObjectVersion, bool]]:
+    def _secured(self, pool: Threads, point: float, versioned: bool) -> Iterator[tuple[ObjectVersion, bool]]:
         """What is listed and has its copy in the store, in order, and whether it was copied just now."""
         waiting: deque[ObjectVersion | Future[ObjectVersion | None]] = deque()
         for found, etag in recorded(self._listed(pool, point, versioned), self._list_before()):
@@ -125,7 +126,7 @@ class BucketBackup:
         while waiting:
             yield from _result(waiting.popleft())
 
-    def _listed(self, pool: ThreadPoolExecutor, point: float, versioned: bool) -> Iterator[ObjectVersion]:
+    def _listed(self, pool: Threads, point: float, versioned: bool) -> Iterator[ObjectVersion]:
         """The bucket, with the name of each copy. The next page is asked for while one is read."""
         pages = self._source.pages(self._bucket, versions=versioned)
         coming = pool.submit(next, pages, None)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +19,7 @@ from botocore.exceptions import ClientError
 from activities.backup.objects.wire import Wire, code_of, xml
 from blueprint.backup.objects import AT_ONCE, etag_of_parts, part_size
 from blueprint.errors import Damaged, Refused, Unavailable
+from telemetry.threads import Threads
 
 _CARRIED = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 _META = "x-amz-meta-"
@@ -164,7 +164,7 @@ class _Upload:
         step = part_size(self._size)
         missing = [n for n in range(-(-self._size // step)) if known.get(n + 1, ("", 0))[1] != self._length(n, step)]
         try:
-            with ThreadPoolExecutor(_LANES, thread_name_prefix="part") as lanes:
+            with Threads(_LANES, thread_name_prefix="part") as lanes:
                 made = dict(zip(missing, lanes.map(partial(self._carry, upload, step), missing), strict=True))
         except OtherObject:
             self._abort(upload)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import urllib3
@@ -27,6 +26,7 @@ from blueprint.backup.objects import (
     side_by_side,
 )
 from blueprint.errors import Unavailable
+from telemetry.threads import Threads
 
 _READ = 20
 """Objects that are read to the last byte."""
@@ -111,7 +111,7 @@ def remove_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -
 def _copies_wrong(store: BackupStore, wire: Wire, manifest: Manifest) -> Iterator[str]:
     """What is wrong with the copies of a backup: of all, also those that are not in the sample."""
     bucket = manifest.asset.partition("/")[2]
-    with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="look") as pool:
+    with Threads(CONNECTIONS, thread_name_prefix="look") as pool:
         there = copies(store, wire, bucket, pool)
     for found in read_list(store, manifest):
         if found.marker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from activities.backup.objects.copying import Begun, OtherObject, Place, abort, copy, look_at, uploads_in
@@ -25,6 +25,7 @@ from blueprint.backup.objects import (
     side_by_side,
 )
 from blueprint.errors import Damaged, RestoreRefused
+from telemetry.threads import Threads
 
 _AHEAD = 4096
 """Objects that may be on their way at a time."""
@@ -101,7 +102,7 @@ class BucketRestore:
         manifest = self._store.manifest(f"bucket/{self._input.bucket}", self._input.id)
         told, removed = self._told, list[ObjectVersion]()
         progress = Progress(manifest.size)
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
+        with Threads(CONNECTIONS, thread_name_prefix="copy") as pool:
             try:
                 for size, newer in self._done(pool, manifest):
                     if newer:
@@ -129,7 +130,7 @@ class BucketRestore:
             removed=told.removed,
         )
 
-    def _done(self, pool: ThreadPoolExecutor, manifest: Manifest) -> Iterator[tuple[int, ObjectVersion | None]]:
+    def _done(self, pool: Threads, manifest: Manifest) -> Iterator[tuple[int, ObjectVersion | None]]:
         """The size of each object that was looked at, in order, and the object itself if it is to be removed."""
         waiting: deque[Future[str]] = deque()
         sizes: deque[int] = deque()

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from activities.cloud import Cloud
 from activities.transport import CONNECT_SECONDS, READ_SECONDS
 from blueprint.backup.objects import ObjectVersion
+from telemetry import calls
 
 CONNECTIONS = 32
 """Requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
@@ -96,9 +97,11 @@ class Wire:
         request.context["has_streaming_input"] = True
         self._signer.add_auth(request)
         try:
-            answer = self._pool.urlopen(
-                method, path, body or None, dict(request.headers.items()), preload_content=not stream
-            )
+            with calls.http(f"S3/{method}", method, self._endpoint + path, system="aws-api") as call:
+                answer = self._pool.urlopen(
+                    method, path, body or None, dict(request.headers.items()), preload_content=not stream
+                )
+                call.answered(answer.status, resent=len(answer.retries.history) if answer.retries else 0)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise HTTPClientError(error=type(error).__name__) from None
         # A copy that failed after it began is answered with 200 and an error in the body.
