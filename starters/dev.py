@@ -20,12 +20,16 @@ from rich.table import Table
 from starters.child import HOST, Child, PortTakenError, StartError, free_port, require_free
 from starters.dev_state import DevEndpoints, StateFolder
 from starters.temporal_server import NAMESPACE, TemporalServer
+from workflows.codec import SETTING as CODEC_KEYS_FILE
 
 TEMPORAL_PORT = 7233
 UI_PORT = 8233
 EMULATOR_PORT = 8090
 LATENCY = 0.05
 """Factor on Scaleway's real delays: a load balancer in two seconds instead of 40."""
+
+WORKER = (sys.executable, "-m", "worker")
+"""The command that runs a worker."""
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LONGEST_BACKOFF = 30.0
@@ -56,7 +60,7 @@ class Dev:
         latency: float = LATENCY,
         real: bool = False,
         say: Callable[[str], None] = lambda _: None,
-        worker: Sequence[str] = (sys.executable, "-m", "worker"),
+        worker: Sequence[str] = WORKER,
     ) -> None:
         self._folder = StateFolder(state_dir)
         self._ports = (port, temporal_port, ui_port)
@@ -66,6 +70,7 @@ class Dev:
         self._worker_command = worker
         self._temporal: TemporalServer | None = None
         self._emulator: Child | None = None
+        self._codec_server: Child | None = None
         self._worker: Child | None = None
         self._started = 0.0
         self._backoff = 0.0
@@ -115,7 +120,7 @@ class Dev:
         Raises:
             StartError: Temporal or the local Scaleway died; nothing works without them.
         """
-        for child in (self._temporal.child if self._temporal else None, self._emulator):
+        for child in (self._temporal.child if self._temporal else None, self._emulator, self._codec_server):
             if child and child.returncode is not None:
                 raise StartError(
                     f"ended with code {child.returncode}; its log says:\n{child.last_words()}",
@@ -145,8 +150,9 @@ class Dev:
         temporal = self._temporal.child if self._temporal else None
         if temporal:
             temporal.terminate()
-        if self._emulator:
-            self._emulator.stop(2.0)
+        for child in (self._emulator, self._codec_server):
+            if child:
+                child.stop(2.0)
         if self._temporal:
             self._temporal.stop(2.0)
         self._folder.release()
@@ -163,6 +169,9 @@ class Dev:
     def _start_processes(self, patience: float) -> DevEndpoints:
         port, temporal_port, ui_port = self._ports
         port = port or free_port()
+        if _codec_keys_file():
+            # Its codec server has to know where the UI will be.
+            ui_port = ui_port or free_port()
         for number, user, setting in (
             (port, "the local Scaleway", "--port"),
             (temporal_port, "Temporal", "--temporal-port"),
@@ -177,7 +186,8 @@ class Dev:
             emulator += ["--real", str(state / "real")]
         self._emulator = Child("the local Scaleway", emulator, logs / "emulator.log", _environment({}), _ROOT)
         self._emulator.start()
-        self._temporal = TemporalServer(state, temporal_port, ui_port, log=logs / "temporal.log")
+        codec_url = self._start_codec_server(ui_port, logs / "codec-server.log")
+        self._temporal = TemporalServer(state, temporal_port, ui_port, log=logs / "temporal.log", codec_url=codec_url)
         self._temporal.start()
         planes = _await_emulator(self._emulator, f"http://{HOST}:{port}")
         real = self._ask_what_is_real(planes["api"])
@@ -195,11 +205,25 @@ class Dev:
             pace=max(self._latency, 0.01),
             ssh_key_file=str(_ssh_key(state / "ssh")),
             ca_file=real.get("load balancers", {}).get("authority", ""),
+            codec_keys_file=_codec_keys_file(),
         )
         environment = _environment(endpoints.environment() | _trust(endpoints.ca_file))
         self._worker = Child("the worker", self._worker_command, logs / "worker.log", environment, _ROOT)
         self._start_worker()
         return endpoints
+
+    def _start_codec_server(self, ui_port: int, log: Path) -> str | None:
+        """Let the UI show what the keys of this shell can open; its address, None if nothing is encrypted."""
+        keys_file = _codec_keys_file()
+        if not keys_file:
+            return None
+        port = free_port()
+        command = [sys.executable, "-m", "starters", "codec-server", "--port", str(port)]
+        for host in (HOST, "localhost"):
+            command += ["--origin", f"http://{host}:{ui_port}"]
+        self._codec_server = Child("the codec server", command, log, _environment({CODEC_KEYS_FILE: keys_file}), _ROOT)
+        self._codec_server.start()
+        return f"http://{HOST}:{port}"
 
     def _ask_what_is_real(self, url: str) -> dict[str, Any]:
         """What the local Scaleway has behind its API. What cannot be is said, with what to do about it."""
@@ -262,6 +286,12 @@ def _environment(additions: dict[str, str]) -> dict[str, str]:
     """The environment of a child: nothing of this user's real Scaleway, AWS or Temporal may reach it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_SETTINGS)}
     return {**inherited, "PYTHONUNBUFFERED": "1", **additions}
+
+
+def _codec_keys_file() -> str:
+    """The keys of what Temporal keeps, by a path that holds in every folder; "" if there are none."""
+    path = os.environ.get(CODEC_KEYS_FILE, "")
+    return str(Path(path).resolve()) if path else ""
 
 
 def _ssh_key(folder: Path) -> Path:

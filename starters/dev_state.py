@@ -20,6 +20,7 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from starters.child import StartError
+from workflows.codec import SETTING as CODEC_KEYS_FILE
 
 
 class AlreadyRunningError(StartError):
@@ -55,6 +56,8 @@ class DevEndpoints(BaseModel):
     """Private key with which the worker logs in to nodes; `<file>.pub` is for `ssh_keys` of an environment."""
     ca_file: str = ""
     """Certificate of the authority in the place of Let's Encrypt; empty without real load balancers."""
+    codec_keys_file: str = ""
+    """Keys of what Temporal keeps; empty if it keeps clear text."""
 
     def environment(self) -> dict[str, str]:
         """The environment variables by which the SDKs and the engine reach all of it."""
@@ -68,7 +71,9 @@ class DevEndpoints(BaseModel):
             "AWS_SECRET_ACCESS_KEY": self.scaleway["SCW_SECRET_KEY"],
             "AWS_DEFAULT_REGION": self.scaleway["SCW_DEFAULT_REGION"],
             "SCALEWAY_INFRA_PACE": f"{self.pace:g}",
+            "SCALEWAY_INFRA_RESOLVER": self.dns_address,
             **({"SCALEWAY_INFRA_SSH_KEY_FILE": self.ssh_key_file} if self.ssh_key_file else {}),
+            **({CODEC_KEYS_FILE: self.codec_keys_file} if self.codec_keys_file else {}),
         }
 
 

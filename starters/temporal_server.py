@@ -67,6 +67,7 @@ class TemporalServer:
         ui_port: port of the web UI; 0 takes a free one, None runs without UI.
         log: file for its output; by default `temporal.log` in the state folder.
         time_skipping: let clients start workflows whose timers are skipped (tests).
+        codec_url: where the UI asks for encrypted payloads in clear text; None shows them as they are.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class TemporalServer:
         *,
         log: Path | None = None,
         time_skipping: bool = False,
+        codec_url: str | None = None,
     ) -> None:
         self._state_dir = state_dir
         self._wanted = (port, ui_port)
         self._time_skipping = time_skipping
+        self._codec_url = codec_url
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._log = log
         self.port = port
@@ -189,6 +192,7 @@ class TemporalServer:
             command += ["--headless"]
         else:
             command += ["--ui-port", str(self.ui_port), "--ui-disable-news-fetch"]
+            command += ["--ui-codec-endpoint", self._codec_url] if self._codec_url else []
         if self._state_dir:
             self._state_dir.mkdir(parents=True, exist_ok=True)
             command += ["--db-filename", str(self._state_dir / "temporal.db")]

@@ -11,6 +11,8 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from workflows.codec import Codec, codec_from
+
 PASSED_THROUGH = (
     "blueprint",
     "workflows.messages",
@@ -43,10 +45,19 @@ def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:
 
 
 class EnginePlugin(SimplePlugin):
-    """Given to `Client.connect`; workers made from that client, and replayers, take it over."""
+    """Given to `Client.connect`; workers made from that client, and replayers, take it over.
 
-    def __init__(self) -> None:
-        super().__init__("scaleway-infra", data_converter=DATA_CONVERTER, workflow_runner=_runner)
+    Args:
+        codec: encrypts what Temporal keeps; None takes what SCALEWAY_INFRA_CODEC_KEYS_FILE says, if anything.
+
+    Raises:
+        CodecKeysUnusable: that file is not there or says something else.
+    """
+
+    def __init__(self, codec: Codec | None = None) -> None:
+        # Failures stay in clear text: the UI would show an operator "Encoded failure" where he needs the reason.
+        converter = dataclasses.replace(DATA_CONVERTER, payload_codec=codec or codec_from())
+        super().__init__("scaleway-infra", data_converter=converter, workflow_runner=_runner)
 
 
 GRACE = timedelta(seconds=20)
