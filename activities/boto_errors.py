@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from activities.classify import classify
 from blueprint.errors import EngineError, Gone, QuotaExceeded, Refused, Throttled, Unavailable
+from blueprint.permissions import taken_by_s3
 
 _ABSENT = (
     "NoSuchTagSet",
@@ -75,7 +76,10 @@ def _translated(error: ClientError, call: str) -> EngineError:
     if short in _SKEWED:
         return Refused(text, remedy="set the clock of the worker's machine; a time service keeps it right")
     if short in _DENIED:
-        return classify(403, {"message": message or code}, call)
+        # Queues have credentials of their own, which IAM knows nothing of.
+        of_queues = any(word in error.operation_name for word in ("Queue", "Message"))
+        takes = "" if of_queues else taken_by_s3(error.operation_name)
+        return classify(403, {"message": message or code}, call, takes)
     if short in _QUOTA:
         return QuotaExceeded(text, remedy="free some, or ask Scaleway for a higher quota, then retry")
     if code == "BucketNotEmpty":

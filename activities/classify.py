@@ -22,18 +22,20 @@ from blueprint.errors import (
     Unavailable,
     Unresolved,
 )
+from blueprint.permissions import taken_by
 
 FINAL_STATES = ("error", "locked", "failed")
 """A 409 transient_state that names one of these will not pass."""
 
 
-def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineError:
+def classify(status: int, body: Mapping[str, Any] | None, call: str, takes: str = "") -> EngineError:
     """The error that an answer stands for.
 
     Args:
         status: HTTP status code, 400 or above.
         body: the JSON body; None if there was none or it was not JSON.
         call: "POST /vpc/v2/regions/fr-par/vpcs", for the reader.
+        takes: the permission set that the call takes; by default what its path tells.
     """
     body = body or {}
     text = f"{call}: {status} {_message(body)}".rstrip()
@@ -49,7 +51,7 @@ def classify(status: int, body: Mapping[str, Any] | None, call: str) -> EngineEr
         case 429:
             return Throttled(text)
         case 403:
-            return _forbidden(body, text)
+            return _forbidden(body, text, takes or taken_by(call))
         case 404 | 410:
             return Gone(text)
         case 409:
@@ -107,15 +109,17 @@ def _says_not_found(body: Mapping[str, Any]) -> bool:
     return str(body.get("message", "")).lower().endswith("not found")
 
 
-def _forbidden(body: Mapping[str, Any], text: str) -> EngineError:
+def _forbidden(body: Mapping[str, Any], text: str, takes: str) -> EngineError:
     if body.get("type") == "quotas_exceeded":
         return QuotaExceeded(text, remedy="free some, or ask Scaleway for a higher quota, then retry")
     if _says_not_found(body):
         return Gone(text)
+    # Scaleway's answer does not name it.
+    lacks = f"the permission set {takes}" if takes else "this permission"
     return PermissionDenied(
         text,
-        remedy="the key lacks this permission in this project, or the project is another's: "
-        "check the policy of the key and SCW_DEFAULT_PROJECT_ID",
+        remedy=f"the key lacks {lacks} (`scaleway-infra iam-policy` prints all that an environment takes), "
+        "or the project is another's: check the policy of the key and SCW_DEFAULT_PROJECT_ID",
     )
 
 

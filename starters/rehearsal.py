@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from blueprint.environment import parse
 from probe.__main__ import READY
 from probe.report import Report
 from starters.child import HOST, Child, StartError, free_port
-from starters.dev import Dev
+from starters.dev import WORKER, Dev
 from starters.dev_state import DevEndpoints
 from starters.kept import Kept
 from starters.localized import localized
@@ -90,6 +90,7 @@ class Rehearsal:
         latency: factor on Scaleway's real delays.
         say: called with one line for each thing that a person at the terminal should know.
         changes: what the file says otherwise, by section: merged into it.
+        worker: the command that runs a worker, if not the usual one.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Rehearsal:
         latency: float = 0.05,
         say: Callable[[str], None] = lambda _: None,
         changes: Mapping[str, Any] | None = None,
+        worker: Sequence[str] = WORKER,
     ) -> None:
         self.folder = folder
         self.name: str = data["env"]
@@ -109,7 +111,9 @@ class Rehearsal:
         self._source = repository
         self._git: Child | None = None
         self._port = 0
-        self.dev = Dev(folder / "state", port=0, temporal_port=0, ui_port=0, latency=latency, real=True, say=say)
+        self.dev = Dev(
+            folder / "state", port=0, temporal_port=0, ui_port=0, latency=latency, real=True, say=say, worker=worker
+        )
         self._kept = Kept(self.dev)
 
     @property

@@ -125,10 +125,11 @@ class Loaded:
 
 
 pass_session = click.make_pass_decorator(Session)
-environment_argument = click.argument("environment", metavar="ENV", shell_complete=lambda c, p, i: _known(i))
+environment_argument = click.argument("environment", metavar="ENV", shell_complete=lambda c, p, i: environment_names(i))
 
 
-def _known(incomplete: str) -> list[str]:
+def environment_names(incomplete: str) -> list[str]:
+    """Names of environments that begin so, for completion in a shell."""
     from blueprint.environment.loader import available
 
     return [name for name in available() if name.startswith(incomplete)]
