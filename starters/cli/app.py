@@ -19,6 +19,8 @@ from starters.cli import (
     backing,
     changing,
     ci,
+    codec,
+    granting,
     local,
     reading,
     rehearsing,
@@ -26,11 +28,12 @@ from starters.cli import (
     restoring,
     runs,
     steering,
+    working,
 )
 from starters.cli.exits import Exit, exit_for
 from starters.cli.session import DEV_FOLDER, Session
+from telemetry.traces import flush
 from workflows.connection import in_our_words
-from workflows.telemetry import flush
 
 EXITS = """\b
 Exit codes:
@@ -101,9 +104,12 @@ for command in (
     steering.abort,
     steering.cancel,
     ci.ci,
+    codec.codec_server,
+    granting.iam_policy,
     local.dev,
     local.emulator,
     local.doctor,
+    working.worker,
     local.completion,
 ):
     cli.add_command(command)
