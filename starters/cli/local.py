@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from starters.cli.exits import Exit
 from starters.cli.session import DEV_FOLDER, Session, pass_session
-from starters.dev import EMULATOR_PORT, LATENCY, TEMPORAL_PORT, UI_PORT, Dev, run
+from starters.dev import EMULATOR_PORT, LATENCY, TEMPORAL_PORT, UI_PORT, WORKER, Dev, run
 from starters.doctor import diagnose
+from starters.observe import observing
 
 COMPLETE = "_SCALEWAY_INFRA_COMPLETE"
 """The variable by which a shell asks for completions, as Click names it."""
@@ -23,24 +25,39 @@ COMPLETE = "_SCALEWAY_INFRA_COMPLETE"
 @click.option("--ui-port", type=int, default=UI_PORT, show_default=True, help="Of the Temporal UI.")
 @click.option("--latency", type=float, default=LATENCY, show_default=True, help="Factor on Scaleway's real delays.")
 @click.option("--real", is_flag=True, help="Real machines, load balancers and databases for networks in 127.0.0.0/8.")
+@click.option("--observe", is_flag=True, help="With Prometheus, and the dashboards as pages of it.")
 @pass_session
 def dev(
-    session: Session, state_dir: Path, port: int, temporal_port: int, ui_port: int, latency: float, real: bool
+    session: Session,
+    state_dir: Path,
+    port: int,
+    temporal_port: int,
+    ui_port: int,
+    latency: float,
+    real: bool,
+    observe: bool,
 ) -> int:
     """Run Temporal, a local Scaleway and a worker until Ctrl-C. The state stays.
 
     While it runs, every other command on this machine uses it, unless TEMPORAL_ADDRESS says otherwise.
     """
-    local = Dev(
-        state_dir,
-        port=port,
-        temporal_port=temporal_port,
-        ui_port=ui_port,
-        latency=latency,
-        real=real,
-        say=lambda line: session.stderr.print(line),
-    )
-    return run(local, session.console)
+    with observing(state_dir) if observe else nullcontext() as observed:
+        variables = [f"{name}={value}" for name, value in observed.variables.items()] if observed else []
+        local = Dev(
+            state_dir,
+            port=port,
+            temporal_port=temporal_port,
+            ui_port=ui_port,
+            latency=latency,
+            real=real,
+            say=lambda line: session.stderr.print(line),
+            worker=["env", *variables, *WORKER],
+        )
+        if observed:
+            session.console.print(f"Prometheus: {observed.prometheus_url}")
+            for title, link in observed.links.items():
+                session.console.print(f"{title}: {link}", soft_wrap=True)
+        return run(local, session.console)
 
 
 @click.command()
