@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,11 +48,37 @@ async def connect() -> Client:
             remedy="check TEMPORAL_* and Temporal's configuration file",
         ) from None
     except RuntimeError as error:
-        reason = "connection refused" if "refused" in str(error) else str(error).splitlines()[0]
-        raise TemporalUnreachable(
-            f"no Temporal at {options['target_host']}: {reason}",
-            remedy="start one with `scaleway-infra dev`, or set TEMPORAL_ADDRESS",
-        ) from None
+        raise _not_connected(options["target_host"], str(error)) from None
+
+
+_REFUSALS = (
+    (r"status: 40[13] |Unauthenticated|PermissionDenied", "the API key is refused", "check TEMPORAL_API_KEY"),
+    (
+        r"received fatal alert: (\w+)",
+        "TLS: it refuses our certificate",
+        "check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH",
+    ),
+    (
+        r"InvalidCertificate\((\w+)",
+        "TLS: its certificate cannot be trusted",
+        "check TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME",
+    ),
+    (r"BrokenPipe|connection closed", "it hangs up; it may want TLS, or another certificate", "set TEMPORAL_TLS_*, or TEMPORAL_API_KEY"),
+)
+"""How the SDK's transport words what somebody who answers does not like, and what that means."""
+
+
+def _not_connected(address: str, words: str) -> EngineError:
+    """What the SDK says when it cannot connect, for people."""
+    for pattern, reason, remedy in _REFUSALS:
+        if found := re.search(pattern, words):
+            detail = f" ({found[1]})" if found.re.groups else ""
+            return TemporalRefused(f"Temporal at {address}: {reason}{detail}", remedy=remedy)
+    reason = "connection refused" if "refused" in words else words.splitlines()[0]
+    return TemporalUnreachable(
+        f"no Temporal at {address}: {reason}",
+        remedy="start one with `scaleway-infra dev`, or set TEMPORAL_ADDRESS",
+    )
 
 
 def _settings() -> Mapping[str, Any]:

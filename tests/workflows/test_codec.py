@@ -190,7 +190,7 @@ def _input_of(home: House, run: Run[object]) -> Payload:
     return first.workflow_execution_started_event_attributes.input.payloads[0]
 
 
-TOLD = TransferProgress(what="dump shop", done=3, total=7)
+TOLD = TransferProgress(what="dump shop", done=3, total=7, rate=1.0, left=4.0, node="n1")
 _enough = threading.Event()
 
 
@@ -202,7 +202,7 @@ async def move() -> None:
         await asyncio.sleep(0.05)
 
 
-@workflow.defn
+@workflow.defn(sandboxed=False)
 class Moving:
     """A run that moves data."""
 

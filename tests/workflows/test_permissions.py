@@ -13,6 +13,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from blueprint.environment import parse
 from blueprint.environment.loader import read
+from blueprint.errors import PermissionDenied
 from blueprint.permissions import Rule, needed
 from emulator.world import DEFAULT_ORGANIZATION, DEFAULT_PROJECT
 from starters.cli.granting import api_rules
@@ -29,6 +30,13 @@ ALL = needed(parse(FILE))
 NAMES = [name for rule in ALL for name in rule.permission_sets]
 SEEN_BY_DESTROY = ("ObjectStorageBucketsDelete",)
 """Sets that only a destroy takes."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grants are seen at once here, so that nothing is waited for."""
+    monkeypatch.setattr("activities.boundary._PATIENCE_OF_A_LOOK", 0.2)
+    monkeypatch.setattr(PermissionDenied, "patience", 0.2)
 
 
 def without(name: str) -> list[Rule]:
