@@ -76,14 +76,16 @@ def _translated(error: ClientError, call: str) -> EngineError:
     if short in _SKEWED:
         return Refused(text, remedy="set the clock of the worker's machine; a time service keeps it right")
     if short in _DENIED:
-        # Queues have credentials of their own, which IAM knows nothing of.
-        of_queues = any(word in error.operation_name for word in ("Queue", "Message"))
-        takes = "" if of_queues else taken_by_s3(error.operation_name)
-        return classify(403, {"message": message or code}, call, takes)
+        return classify(403, {"message": message or code}, call, _taken_by(error.operation_name))
     if short in _QUOTA:
         return QuotaExceeded(text, remedy="free some, or ask Scaleway for a higher quota, then retry")
     if code == "BucketNotEmpty":
         return Refused(text, remedy="empty the bucket first: the engine deletes no object that it did not make")
     if code == "BucketAlreadyExists":
         return Refused(text, remedy="somebody else on the platform has a bucket of this name; choose another")
-    return classify(status, {"message": f"{code} {message}"}, call)
+    return classify(status, {"message": f"{code} {message}"}, call, _taken_by(error.operation_name))
+
+
+def _taken_by(operation: str) -> str:
+    """The permission set that an operation takes. Queues have credentials of their own, which IAM knows nothing of."""
+    return "" if "Queue" in operation or "Message" in operation else taken_by_s3(operation)

@@ -107,9 +107,8 @@ def taken_by_s3(operation: str) -> str:
     """The permission set that an operation of Object Storage takes.
 
     Args:
-        operation: "PutBucketTagging"; or an HTTP method, for a call about an object.
+        operation: "PutBucketTagging".
     """
-    operation = operation.title() if operation.isupper() else operation
     reads = operation.startswith(("Get", "Head", "List"))
     if operation.endswith("BucketPolicy"):
         return "ObjectStorageBucketPolicyFullAccess"
@@ -117,7 +116,7 @@ def taken_by_s3(operation: str) -> str:
         return "ObjectStorageBucketsDelete"
     if "Bucket" in operation or operation.endswith("ObjectLockConfiguration"):
         return f"ObjectStorageBuckets{'Read' if reads else 'Write'}"
-    if operation in ("Delete", "DeleteObject", "DeleteObjects"):
+    if operation in ("DeleteObject", "DeleteObjects"):
         return "ObjectStorageObjectsDelete"
     return f"ObjectStorageObjects{'Read' if reads else 'Write'}"
 

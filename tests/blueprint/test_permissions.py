@@ -131,12 +131,12 @@ def test_a_refused_call(call: str, taken: str) -> None:
         ("PutBucketPolicy", "ObjectStorageBucketPolicyFullAccess"),
         ("GetObject", "ObjectStorageObjectsRead"),
         ("ListObjectVersions", "ObjectStorageObjectsRead"),
-        ("PUT", "ObjectStorageObjectsWrite"),
+        ("PostObject", "ObjectStorageObjectsWrite"),
         ("UploadPart", "ObjectStorageObjectsWrite"),
-        ("DELETE", "ObjectStorageObjectsDelete"),
+        ("DeleteObject", "ObjectStorageObjectsDelete"),
         ("DeleteObjects", "ObjectStorageObjectsDelete"),
     ],
 )
 def test_a_refused_operation(operation: str, taken: str) -> None:
-    """Object Storage, by boto3's operations and by bare methods."""
+    """Object Storage, by boto3's names of operations."""
     assert taken_by_s3(operation) == taken

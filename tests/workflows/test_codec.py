@@ -8,6 +8,7 @@ import re
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio import activity, workflow
@@ -176,15 +177,15 @@ def test_a_key_is_exchanged_while_a_run_waits(temporal: TemporalServer, keys_fil
         keys_file.write_text(line("new", NEW) + line("old", OLD))
         successor = House(home.api, home.address, home.task_queue)
         with successor.working():
-            followed: Run[object] = Run(successor.client.get_workflow_handle(run.handle.id), "")
-            successor.run(successor.engine.retry(followed))  # type: ignore[arg-type]
+            followed: Run[Any] = Run(successor.client.get_workflow_handle(run.handle.id), "")
+            successor.run(successor.engine.retry(followed))
             assert successor.run(followed.handle.result())
         ids = set(re.findall(r'"encryption-key-id": "(\w+)"', successor.history(run.handle)))
         assert ids == {"old", "new"}
         successor.close()
 
 
-def _input_of(home: House, run: Run[object]) -> Payload:
+def _input_of(home: House, run: Run[Any]) -> Payload:
     """The first argument of a run, as the server has it."""
     first = home.run(run.handle.fetch_history()).events[0]
     return first.workflow_execution_started_event_attributes.input.payloads[0]

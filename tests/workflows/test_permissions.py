@@ -53,7 +53,7 @@ def allowed(home: House, rules: Sequence[Rule]) -> Iterator[None]:
         assert status == 200, answer
         return answer
 
-    scopes = {
+    scopes: dict[str, dict[str, Any]] = {
         "project": {"project_ids": [DEFAULT_PROJECT]},
         "organization": {"organization_id": DEFAULT_ORGANIZATION},
     }

@@ -220,4 +220,14 @@ def _refusal(method: str, path: str, answer: urllib3.BaseHTTPResponse) -> Client
     told["Message"] += f" ({method} {path})"
     status = answer.status if answer.status >= 300 else 500
     response: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, method)
+    return ClientError(response, _operation(method, path))
+
+
+def _operation(method: str, path: str) -> str:
+    """As boto3 would call it, as far as permissions go."""
+    place, _, query = path.partition("?")
+    if query.startswith("delete"):
+        return "DeleteObjects"
+    if method == "HEAD" and "/" not in place.strip("/"):
+        return "HeadBucket"
+    return f"{method.title()}Object"
