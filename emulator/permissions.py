@@ -52,7 +52,9 @@ def opening(method: str, path: str) -> tuple[str, ...] | None:
     if path.startswith("/secret-manager/"):
         return _of_secrets(method, path)
     stem = next((stem for pattern, stem in PRODUCTS if re.match(pattern, path)), None)
-    return stem and (_read(stem) if reads else _full(stem))
+    if stem is None:
+        return None
+    return _read(stem) if reads else _full(stem)
 
 
 def opening_s3(operation: str, mutating: bool) -> tuple[str, ...]:

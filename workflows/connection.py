@@ -63,7 +63,11 @@ _REFUSALS = (
         "TLS: its certificate cannot be trusted",
         "check TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME",
     ),
-    (r"BrokenPipe|connection closed", "it hangs up; it may want TLS, or another certificate", "set TEMPORAL_TLS_*, or TEMPORAL_API_KEY"),
+    (
+        r"BrokenPipe|connection closed",
+        "it hangs up; it may want TLS, or another certificate",
+        "set TEMPORAL_TLS_*, or TEMPORAL_API_KEY",
+    ),
 )
 """How the SDK's transport words what somebody who answers does not like, and what that means."""
 

@@ -19,6 +19,7 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
 
 from starters.child import HOST, Child, free_port, listens
+from starters.dev import Dev
 from starters.temporal_server import TemporalServer, temporal_binary
 from tests.starters import eventually
 from workflows.codec import SETTING, Codec
@@ -224,3 +225,16 @@ def test_the_ui_knows_its_codec_server(tmp_path: Path) -> None:
     with TemporalServer(None, 0, 0, log=tmp_path / "log", codec_url=url) as server:
         settings = requests.get(f"{server.ui_url}/api/v1/settings", timeout=5).json()
     assert settings["Codec"]["Endpoint"] == url
+
+
+def test_dev_brings_its_own(keys_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the setting in the shell, its UI shows clear text, and its users' commands have the keys."""
+    monkeypatch.setenv(SETTING, os.path.relpath(keys_file))
+    with Dev(tmp_path / "dev", port=0, temporal_port=0, ui_port=0, latency=0, worker=("sleep", "1000")) as dev:
+        assert dev.endpoints.environment()[SETTING] == str(keys_file)
+        ui = dev.endpoints.temporal_ui_url
+        url = requests.get(f"{ui}/api/v1/settings", timeout=5).json()["Codec"]["Endpoint"]
+        eventually(lambda: listens(int(url.rpartition(":")[2])))
+        for origin in (ui, ui.replace(HOST, "localhost")):
+            answer = requests.post(f"{url}/decode", data=body(encrypted()), headers={"Origin": origin}, timeout=5)
+            assert told(answer) == PLAIN
