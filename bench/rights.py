@@ -20,7 +20,7 @@ from starters.rehearsal import ROOT, Rehearsal
 from starters.sample import SampleRepository
 
 NAME = "rights"
-SUMMARY = "apply, deploy, backup, drill and destroy of prod on real machines, with exactly the policy of `iam-policy`"
+SUMMARY = "apply, deploy, backup, drill and health of prod on real machines, with exactly the policy of `iam-policy`"
 
 IAM = "/iam/v1alpha1"
 STEPS = (
@@ -29,7 +29,7 @@ STEPS = (
     ("backup", ENVIRONMENT),
     ("drill", ENVIRONMENT),
     ("drift", ENVIRONMENT, "--detailed-exitcode"),
-    ("destroy", ENVIRONMENT, "--yes", "--allow-destroy", "*"),
+    ("status", ENVIRONMENT, "--live"),
 )
 
 

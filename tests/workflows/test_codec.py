@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from temporalio import activity, workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.client import WorkflowUpdateStage
 from temporalio.worker import Replayer, Worker
 
 from blueprint.backup.contract import TransferProgress
@@ -183,6 +184,28 @@ def test_a_key_is_exchanged_while_a_run_waits(temporal: TemporalServer, keys_fil
         ids = set(re.findall(r'"encryption-key-id": "(\w+)"', successor.history(run.handle)))
         assert ids == {"old", "new"}
         successor.close()
+
+
+def test_what_is_typed_in_the_ui(temporal: TemporalServer, keys_file: Path) -> None:
+    """It comes as plain JSON from somebody without keys, and counts; why the run ended can be read without keys too."""
+    with house(temporal.address, "typed") as home, home.working():
+        home.fault("POST /vpc/v2/regions/{region}/private-networks", kind="quota_exceeded")
+        run = home.begin(small())
+        home.until_parked(run, "create private_network.core")
+
+        async def typed() -> None:
+            handle = (await temporal.client()).get_workflow_handle(run.handle.id)
+            await handle.start_update("abort", {"reason": "typed by hand"}, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+
+        home.run(typed())
+        code, message = home.failure(run)
+        assert code == "aborted"
+        assert "typed by hand" in message
+        assert b"typed by hand" in b"".join(
+            event.SerializeToString()
+            for event in home.run(run.handle.fetch_history()).events
+            if event.HasField("workflow_execution_failed_event_attributes")
+        )
 
 
 def _input_of(home: House, run: Run[Any]) -> Payload:
