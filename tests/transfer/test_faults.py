@@ -297,7 +297,7 @@ def test_a_tool_that_is_missing_is_named(
     """Before anything else happens."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("psql", "pg_dump", "pg_dumpall", "zstd", "setpriv"):
+    for name in ("psql", "pg_dump", "pg_dumpall", "zstd", "setpriv", "stdbuf"):
         (tools / name).symlink_to(shutil.which(name) or "")
     with Transfer(tmp_path / "dump", dump_job(server, full, [keys[0]]), sign, str(tools)) as dump:
         failed(dump, "tool_missing", "age")
