@@ -181,15 +181,16 @@ def retention(
         if not approval.given and not approval.ask():
             session.stderr.print("Nothing was deleted.")
             return Exit.FAILED
-        output = await in_turn(
-            session,
-            engine,
-            loaded,
-            lambda: library.retention(engine, request),
-            turn=backup_turn,
-            wait=wait,
-            detach=detach,
-        )
+        with shown_on_failure(session, RetentionOutput, retention_text):
+            output = await in_turn(
+                session,
+                engine,
+                loaded,
+                lambda: library.retention(engine, request),
+                turn=backup_turn,
+                wait=wait,
+                detach=detach,
+            )
         show(session, output, retention_text)
         return Exit.DONE
 

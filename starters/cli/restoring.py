@@ -77,19 +77,10 @@ class Wish:
         for kind, options in belongs.items():
             for option in options:
                 if getattr(self, option) and kind != named[0]:
-                    raise UsageRefused(
-                        f"--{option.replace('_', '-')} is for --{kind}", remedy=f"leave it out, or --{kind}"
-                    )
-        for one, other in (
-            ("to", "in_place"),
-            ("backup", "back_to"),
-            ("to", "back_to"),
-            ("into", "back_to"),
-            ("backup", "at"),
-        ):
+                    raise UsageRefused(f"{_flag(option)} is for --{kind}", remedy=f"leave it out, or --{kind}")
+        for one, other in _EITHER:
             if getattr(self, one) and getattr(self, other):
-                names = [f"--{name.replace('_', '-')}" for name in (one, other)]
-                raise UsageRefused(f"{' and '.join(names)} at once", remedy="one of them")
+                raise UsageRefused(f"{_flag(one)} and {_flag(other)} at once", remedy="one of them")
 
 
 def _flag(option: str) -> str:
@@ -226,7 +217,8 @@ class Restoring:
             write=not wish.dry_run,
         )
         request = RestoreBucketInput(request=wanted, origin=origin())
-        if not wish.dry_run and not self._approved(f"Objects of {bucket} that differ are overwritten."):
+        newer = " Those that came later are deleted." if wish.remove_newer else ""
+        if not wish.dry_run and not self._approved(f"Objects of {bucket} that differ are overwritten.{newer}"):
             return Exit.FAILED
 
         def text(output: BucketRestoreOutput) -> RenderableType:

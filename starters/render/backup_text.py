@@ -117,6 +117,10 @@ def retention_text(output: RetentionOutput) -> RenderableType:
         lines.append(Text(f"  of runs that never ended, and of no backup: {swept.objects + swept.uploads} objects"))
     if output.locked:
         lines.append(Text(f"  {output.locked} objects are still kept by the bucket's lock", style="yellow"))
+    if swept.skipped:
+        unread = f"  not swept, because a backup of it cannot be read: {', '.join(swept.skipped)}"
+        lines.append(Text(unread, style="yellow"))
+    lines += [Text(f"  {trouble}", style="red") for trouble in output.troubles]
     return Group(*lines)
 
 

@@ -115,13 +115,15 @@ def test_an_instance(vaults: Vaults) -> None:
 
 
 def test_the_catalogue(vaults: Vaults) -> None:
-    """All of it, or some assets."""
+    """All of it, or some assets, and how they are; nobody else is told of it."""
     house = vaults(site_of())
-    house.vault.keep("db/orders", 1)
+    kept = house.vault.keep("db/orders", 1)
     house.vault.keep("db/people", 1)
     output: BackupsOutput = house.result(house.begin(Backups.run, BackupsInput(site=house.vault.site)))
     assert len(output.catalogue.entries) == 2
     assert [item.asset for item in output.assets] == list(house.vault.site.assets)
+    assert output.assets[0].newest == kept.id
+    assert house.vault.named("report") == []
     request = BackupsInput(site=house.vault.site, only=("db/people",))
     output = house.result(house.begin(Backups.run, request))
     assert [entry.asset for entry in output.catalogue.entries] == ["db/people"]
