@@ -1,6 +1,7 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
 from bench import (
+    backup_faults,
     backup_kills,
     backup_model,
     broken_releases,
@@ -40,6 +41,7 @@ BENCHES = {
         broken_releases,
         release_kills,
         backup_kills,
+        backup_faults,
     )
 }
 """Every measurement, by name."""
