@@ -450,6 +450,33 @@ def test_a_burst_of_refusals_is_lived_through(either: Bucket, kind: str) -> None
     assert either.restore(entry).restored == 20
 
 
+def test_a_cancelled_backup_ends_soon_and_its_copies_are_used(bucket: Bucket) -> None:
+    """It says how far it is, and is none until it is whole."""
+    for number in range(200):
+        bucket.put(f"{number:03}")
+    bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 0.5, "count": None})
+    said: list[Any] = []
+    environment = ActivityEnvironment()
+
+    def cancel(*details: Any) -> None:
+        said.extend(details)
+        environment.cancel()
+
+    environment.on_heartbeat = cancel
+    wanted = AssetInput(
+        site=bucket.site, asset=f"bucket/{LIVE}", id="20261126T143005Z-3f2a", opened=OpenOutput(recipients=())
+    )
+
+    with pytest.raises(Unavailable, match="stopped"):
+        environment.run(bucket.objects.back_up, wanted)
+
+    bucket.emulator.faults()
+    assert "objects seen" in said[0]["what"]
+    with pytest.raises(Gone):
+        bucket.store.manifest(wanted.asset, wanted.id)
+    assert 0 < bucket.copied(bucket.back_up(id=wanted.id, attempt=2)) < 200
+
+
 def modified(bucket: Bucket, key: str) -> float:
     """When an object was written, by the bucket's clock."""
     (found,) = bucket.s3.list_objects_v2(Bucket=LIVE, Prefix=key)["Contents"]

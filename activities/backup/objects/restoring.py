@@ -100,13 +100,13 @@ class BucketRestore:
             require_scratch(self._store.store, self._input.into_prefix)
         manifest = self._store.manifest(f"bucket/{self._input.bucket}", self._input.id)
         told, removed = self._told, list[ObjectVersion]()
-        progress = Progress(manifest.size)
+        self._progress = Progress(manifest.size)
         with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
             try:
                 for size, newer in self._done(pool, manifest):
                     if newer:
                         removed.append(newer)
-                    progress.moved(
+                    self._progress.moved(
                         size, f"{self._bucket}: {told.same} objects are as they were, {told.restored} others"
                     )
                 self._remove(removed)
@@ -137,7 +137,7 @@ class BucketRestore:
         def count(*, at_most: int) -> Iterator[tuple[int, None]]:
             while waiting and (len(waiting) > at_most or waiting[0].done()):
                 size = sizes.popleft()
-                match waiting.popleft().result():
+                match self._progress.result(waiting.popleft()):
                     case "same":
                         self._told.same += 1
                     case "restored":
@@ -187,7 +187,7 @@ class BucketRestore:
         )
         target = Place(self._target, self._bucket, wanted.key)
         try:
-            if look and look_at(blob)[1] == look_at(target)[1]:
+            if look and _are_alike(blob, target):
                 return "same"
             if self._input.write:
                 self._copy(blob, target, wanted)
@@ -217,3 +217,13 @@ class BucketRestore:
             batch = newer[first : first + _BATCH]
             self._target.delete(self._bucket, batch)
             self._told.removed += len(batch)
+
+
+def _are_alike(blob: Place, target: Place) -> bool:
+    """Whether the same metadata and tags belong to both."""
+    wanted = look_at(blob)[1]
+    try:
+        return look_at(target)[1] == wanted
+    except OtherObject:
+        # Deleted since the listing.
+        return False

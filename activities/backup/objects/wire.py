@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from activities.cloud import Cloud
 from activities.transport import CONNECT_SECONDS, READ_SECONDS
 from blueprint.backup.objects import ObjectVersion
+from blueprint.errors import Unavailable
 
 CONNECTIONS = 32
 """Requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
@@ -48,6 +49,7 @@ class Wire:
     def __init__(self, cloud: Cloud) -> None:
         settings = cloud.settings
         self.region = cloud.region
+        self._closed = False
         self._endpoint = cloud.s3.meta.endpoint_url
         key = Credentials(f"{settings.access_key}@{cloud.project_id}", settings.secret_key.get_secret_value())
         self._signer = S3SigV4Auth(key, "s3", cloud.region)
@@ -66,7 +68,8 @@ class Wire:
         )
 
     def close(self) -> None:
-        """Let its connections go."""
+        """Let its connections go, and carry nothing more."""
+        self._closed = True
         self._pool.close()
 
     def send(
@@ -88,7 +91,10 @@ class Wire:
         Raises:
             ClientError: Object Storage says no, as boto3 would tell it.
             HTTPClientError: there is no answer.
+            Unavailable: it was closed.
         """
+        if self._closed:
+            raise Unavailable("given up with everything else", subject=f"{bucket}/{key}")
         path = quote(f"/{bucket}/{key}" if key else f"/{bucket}", safe="/~")
         if query:
             path += "?" + urlencode(query, quote_via=quote)
