@@ -69,7 +69,7 @@ def _rows(table: str, count: int, draw: random.Random, prose: Callable[[int], st
 
     for number in range(1, count + 1):
         account, moment = (
-            draw.randint(1, 5000),
+            draw.randint(1, 250),
             f"2023-{1 + number % 12:02}-{1 + number % 28:02} 12:{number % 60:02}+00",
         )
         match table:
