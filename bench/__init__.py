@@ -1,6 +1,7 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
 from bench import (
+    backup_drill,
     backup_faults,
     backup_kills,
     backup_model,
@@ -42,6 +43,7 @@ BENCHES = {
         release_kills,
         backup_kills,
         backup_faults,
+        backup_drill,
     )
 }
 """Every measurement, by name."""
