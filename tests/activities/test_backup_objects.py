@@ -390,6 +390,7 @@ def test_copies_that_go_while_a_backup_is_made_are_made_anew(bucket: Bucket) -> 
     blob = bucket.blob_of(failed, "a")
     bucket.store.delete([f"{layout.entry(bucket.site.store, failed.asset, failed.id)}{layout.MANIFEST}"])
     bucket.put("b")
+    settled(bucket, "199")
     bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 1.0})
 
     with ThreadPoolExecutor(1) as pool:
@@ -454,6 +455,7 @@ def test_a_cancelled_backup_ends_soon_and_its_copies_are_used(bucket: Bucket) ->
     """It says how far it is, and is none until it is whole."""
     for number in range(200):
         bucket.put(f"{number:03}")
+    settled(bucket, "199")
     bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 0.5, "count": None})
     said: list[Any] = []
     environment = ActivityEnvironment()
