@@ -171,7 +171,7 @@ def difference(wanted: ObjectVersion | None, live: ObjectVersion | None) -> Diff
 
 
 def backup_for(entries: Iterable[Entry], at: float | None) -> Entry:
-    """The backup of a bucket that knows best what there was at a moment.
+    """The backup of a bucket that knows best what there was at a moment, and is not known to be bad.
 
     Args:
         entries: the bucket's backups.
@@ -180,9 +180,12 @@ def backup_for(entries: Iterable[Entry], at: float | None) -> Entry:
     Raises:
         RestoreRefused: none does.
     """
-    usable = sorted((entry for entry in entries if not entry.damaged), key=lambda entry: entry.point)
+    usable = sorted((entry for entry in entries if entry.state != "bad"), key=lambda entry: entry.point)
     if not usable:
-        raise RestoreRefused("there is no readable backup of it", remedy="`scaleway-infra backups` lists what there is")
+        raise RestoreRefused(
+            "there is no backup of it that is not known to be bad",
+            remedy="`scaleway-infra backups` lists what there is",
+        )
     if at is None:
         return usable[-1]
     # The first one after it has every version of then, and its lifecycle had the least time to remove one.

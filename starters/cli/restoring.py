@@ -92,7 +92,9 @@ def _flag(option: str) -> str:
 @click.option("--database", metavar="NAME", help="A database, from its backup.")
 @click.option("--bucket", metavar="NAME", help="A bucket, by its full name: only what differs is written.")
 @click.option("--instance", metavar="NAME", help="A new database instance of that name, from Scaleway's snapshot.")
-@click.option("--backup", default="", metavar="ID", help="Which backup; the newest good one if left out.")
+@click.option(
+    "--backup", default="", metavar="ID", help="Which; else the newest good one, of a bucket the newest not bad."
+)
 @click.option("--to", default="", metavar="NAME", help="Database: the name of the restored one, beside the live one.")
 @click.option("--in-place", is_flag=True, help="Database: it takes the place of the live one, which is kept.")
 @click.option("--into", metavar="ENV", help="Database: another environment gets it, masked.")
@@ -289,8 +291,8 @@ def drop(session: Session, environment: str, name: str, yes: bool, confirm: str 
         output: DropOutput | None = await in_turn(
             session, engine, loaded, lambda: library.drop_database(engine, request), wait=wait, detach=False
         )
-        if output is not None:
-            session.console.print(f"Dropped: {', '.join(output.names) or 'nothing: there is no such database'}")
+        nothing = "nothing: there is no such database"
+        show(session, output, lambda dropped: f"Dropped: {', '.join(dropped.names) or nothing}")
         return Exit.DONE
 
     return session.run(main)
