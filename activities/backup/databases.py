@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from typing import Any
@@ -20,7 +21,7 @@ from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import AssetInput
 from blueprint.backup.manifest import DatabaseContents, Manifest, Part, TableFacts
 from blueprint.backup.site import DatabaseAsset
-from blueprint.errors import BackupFailed, Damaged, Gone, PermissionDenied, Refused
+from blueprint.errors import BackupFailed, Damaged, EngineError, Gone, PermissionDenied, Refused
 from transfer.files import DumpJob, Job
 
 GIVEN_UP = 30.0
@@ -64,9 +65,15 @@ class Databases:
         asset = require_database(site, input.asset.partition("/")[2])
         store = BackupStore(self._clouds, site)
         try:
-            return entry_of(store.manifest(asset.asset, input.id))
+            published = entry_of(store.manifest(asset.asset, input.id))
         except Gone:
             pass
+        else:
+            # The worker died right after that. Whatever keeps us from its files, the backup is there.
+            with suppress(EngineError):
+                reach = Reach.of(self._clouds, site, asset)
+                Carrier(reach).clear_earlier(self._transfer(input, asset, reach, store))
+            return published
         reach = Reach.of(self._clouds, site, asset)
         self._require_readable(reach, asset)
         carrier, transfer = Carrier(reach), self._transfer(input, asset, reach, store)

@@ -148,6 +148,18 @@ def test_a_worker_that_goes_leaves_the_dump_to_its_successor(site: DatabaseSite)
     assert site.units() == ""
 
 
+def test_a_worker_that_goes_once_the_backup_is_there_leaves_nothing_on_the_node(site: DatabaseSite) -> None:
+    """It was killed between the manifest and the end of the transfer's files: the next attempt removes them."""
+    request = site.asset_input()
+    entry = site.step(site.databases.database, request)
+    site.on_node(f"install -d -m 0700 /run/scaleway-infra/dump.{LIVE}.{entry.id}/urls")
+    assert site.units()
+
+    assert site.step(site.databases.database, request, node=NODE) == entry
+
+    assert site.units() == ""
+
+
 def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite) -> None:
     """Which goes on where it is, and does not begin anew; a cancelled one ends."""
     entry = site.backed_up()
@@ -162,7 +174,8 @@ def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite)
         assert Attempt(site.loading.load, request).error() is None
         assert site.verify(entry, "drill_equitya_long").findings == ()
 
-        cancelled = Attempt(site.loading.load, request)
+        other = request.model_copy(update={"into": "drill_equitya_other"})
+        cancelled = Attempt(site.loading.load, other)
         eventually(lambda: transfer_pid(site), "a transfer runs")
         cancelled.cancel()
         assert isinstance(cancelled.error(), NotReady)
@@ -267,6 +280,7 @@ def test_a_damaged_backup_is_refused_by_name(site: DatabaseSite) -> None:
         site.load(entry, "drill_equitya_damaged")
     site.store.put(key, content)
     site.load(entry, "drill_equitya_damaged")
+    site.step(site.restoring.drop, DropInput(site=site.site))
 
     right = site.reveal("backup-key")
     other = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
