@@ -24,6 +24,7 @@ from blueprint.backup.contract import (
     VerifyOutput,
 )
 from blueprint.backup.manifest import DatabaseContents
+from blueprint.backup.mark import is_of, mark_in, require_whole
 from blueprint.backup.scratch import require_scratch
 from blueprint.backup.site import BackupSite, DatabaseAsset
 from blueprint.backup.swap import DatabaseFacts
@@ -79,7 +80,8 @@ class Restoring:
         dropped: list[str] = []
         for asset in {asset.instance: asset for asset in input.site.databases}.values():
             reach = self._reach(input.site, asset.name)
-            there = {found.name for found in _databases(reach)}
+            found = _databases(reach)
+            there = {each.name for each in found if not input.run or is_of(each.name, each.comment, input.run)}
             drills = (name for name in there if name.startswith(scratch.DRILL))
             for name in sorted(there.intersection(input.names or drills)):
                 require_scratch(name, _live(input.site))
@@ -97,9 +99,16 @@ class Restoring:
         require_scratch(input.restored, _live(input.on))
         statements = require_database(input.site, input.database).mask
         reach = self._reach(input.on, input.database)
-        if not _databases(reach, [input.restored]):
+        found = _databases(reach, [input.restored])
+        if not found:
             return VerifyOutput(findings=(f"{input.restored} is not there any more",), checked=())
-        failed = reach.together(input.restored, statements) if statements else None
+        mark = mark_in(found[0].comment)
+        if mark and mark.state == "loading":
+            require_whole(input.restored, found[0].comment)
+        # In the same transaction: what is marked as harmless is, and it is made so once.
+        done = [mark._replace(state="loaded").on(input.restored)] if mark else []
+        due = () if mark and mark.state == "loaded" else (*statements, *done)
+        failed = reach.together(input.restored, due) if due else None
         if failed is None:
             return VerifyOutput(findings=(), checked=(f"{len(statements)} statements of `mask`",) if statements else ())
         index, error = failed
@@ -161,6 +170,7 @@ def _swapped(reach: Reach, cloud: Cloud, live: DatabaseFacts, restored: Database
     reach.sql(MAINTENANCE, sql.become_members(dict.fromkeys(roles)))
     names = (live.name, restored.name, kept)
     swap.require_mine(_databases(reach, names), reach.server.user)
+    require_whole(restored.name, restored.comment)
     reach.sql(MAINTENANCE, ";\n".join([*swap.carried_over(live, restored), ""]))
     users = _on_their_own(reach, cloud, swap.grantees(live))
     answered = reach.script(

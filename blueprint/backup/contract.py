@@ -144,12 +144,13 @@ class LoadInput(Model):
     asset: str
     id: str
     into: str
-    """Name of the database that is made for it. If it exists, it is dropped first: it must be of a scratch name, see
-    `blueprint.backup.scratch`."""
+    """Name of the database that is made for it: it must be of a scratch name, see `blueprint.backup.scratch`. If it
+    exists and is of this restore, it is made anew unless it is loaded; see `blueprint.backup.mark`."""
     on: BackupSite | None = None
     """Environment whose server gets it; the backup's own if None."""
     run: str = ""
-    """What tells this restore from all others, for whatever it leaves behind while it runs."""
+    """What tells this restore from all others, for whatever it leaves behind while it runs; the backup's id if
+    empty."""
 
 
 class LoadOutput(Model):
@@ -186,6 +187,8 @@ class DropInput(Model):
     site: BackupSite
     names: tuple[str, ...] = ()
     """These; all of a drill's scratch names if empty."""
+    run: str = ""
+    """Of these only what this restore made; whosever it is if empty."""
 
 
 class DropOutput(Model):

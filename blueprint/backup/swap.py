@@ -21,7 +21,7 @@ LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_
 
 LOOK = """
 SELECT coalesce(json_agg(json_build_object(
-    'name', datname, 'owner', pg_get_userbyid(datdba),
+    'name', datname, 'owner', pg_get_userbyid(datdba), 'comment', coalesce(shobj_description(oid, 'pg_database'), ''),
     'mine', pg_has_role(datdba, 'USAGE'),
     'acl', (SELECT coalesce(json_agg(json_build_array(
                 coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type)), '[]')
@@ -44,6 +44,7 @@ class DatabaseFacts(Model):
     """(grantee, privilege), as granted or by default; the grantee is empty for everybody."""
     settings: tuple[str, ...] = ()
     """`name=value` of `ALTER DATABASE ... SET`."""
+    comment: str = ""
     mine: bool = True
     """Whether whoever asks is its owner, or may act as its owner: nobody else can rename it."""
 

@@ -127,6 +127,12 @@ class DatabaseSite(Behind):
         done = subprocess.run([*command, "-c", text], env=env, capture_output=True, text=True, timeout=60, check=False)
         return (done.stdout or done.stderr).strip()
 
+    def sql_file(self, text: str) -> str:
+        """The first line that the administrator is answered to what psql reads as a file."""
+        command, env = self.command("rdb", ADMIN)
+        done = subprocess.run([*command, "-f", "-"], env=env, input=text, capture_output=True, text=True, check=True)
+        return done.stdout.partition("\n")[0]
+
     def databases_there(self) -> set[str]:
         """Names of all databases of the server."""
         return set(self.sql("SELECT datname FROM pg_database WHERE NOT datistemplate").split())

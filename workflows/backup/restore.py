@@ -141,7 +141,7 @@ class RestoreRun(Course):
         finally:
             if not usable:
                 # After a swap that came to its end unseen there is no database of this name any more.
-                drop = DropInput(site=self._on, names=(plan.restored,))
+                drop = DropInput(site=self._on, names=(plan.restored,), run=self.id)
                 await self.tidy(f"drop {plan.restored}", contract.DROP, drop, "nothing half restored stays")
         self._tell(seconds=round(workflow.time() - self._began, 2))
         return self._output
