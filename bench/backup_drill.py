@@ -12,8 +12,7 @@ from typing import Any
 from temporalio.client import WorkflowFailureError
 
 from bench.backed_up import ASSETS, BackedUp, backed_up
-from bench.crash_sweep import RESUMED_WITHIN
-from bench.kills import LOOK_EVERY, is_running, kill_worker
+from bench.kills import LOOK_EVERY, NEVER, is_running, kill_worker
 from bench.rehearsed import say
 from bench.report import Report
 from starters.engine import Run, Turn
@@ -86,7 +85,7 @@ class _Trials:
         await self._flows(run)
         under_way, resumed = await kill_worker(self._site.rehearsal.dev, self._site.engine, run)
         self._report.require(under_way > 0, "nothing was in flight when the worker was killed")
-        self._report.require(resumed < RESUMED_WITHIN, f"a drill was resumed after {resumed:.1f} s")
+        self._report.require(resumed < NEVER, f"a drill was resumed after {resumed:.1f} s")
         await self._drilled("drill, worker killed", began, run)
 
     async def cancelled(self) -> None:
