@@ -114,7 +114,8 @@ def restore(
     """Bring a database, a bucket or an instance back.
 
     A database is restored beside the live one and checked there. With --in-place the two change names in the end, after
-    a safety backup; the one that was live is kept. A restore that fails changes nothing.
+    a safety backup; the one that was live is kept. If that fails, nothing has changed. A bucket is backed up first, and
+    then objects of it that differ are written over.
 
     \b
     Examples: scaleway-infra restore prod --database equitya
@@ -220,7 +221,8 @@ class Restoring:
         )
         request = RestoreBucketInput(request=wanted, origin=origin())
         newer = " Those that came later are deleted." if wish.remove_newer else ""
-        if not wish.dry_run and not self._approved(f"Objects of {bucket} that differ are overwritten.{newer}"):
+        what = f"Objects of {bucket} that differ are overwritten.{newer} What is there now is backed up first."
+        if not wish.dry_run and not self._approved(what):
             return Exit.FAILED
 
         def text(output: BucketRestoreOutput) -> RenderableType:

@@ -191,6 +191,15 @@ def test_a_moment_that_no_backup_knows_is_refused() -> None:
         backup_for([entry(20.0)], 15.0)
 
 
+def test_what_a_restore_was_about_to_write_over_is_not_the_newest() -> None:
+    """Whoever restores once more means the same as before; if there is nothing else, it is that."""
+    before = entry(20.0).model_copy(update={"reason": "before restore"})
+
+    assert backup_for([before, entry(10.0)], None).id == "10"
+    assert backup_for([before, entry(10.0)], 25.0).id == "20"
+    assert backup_for([before], None).id == "20"
+
+
 @pytest.mark.parametrize("at", [None, 15.0, 25.0])
 def test_a_backup_that_is_known_to_be_bad_has_to_be_asked_for_by_its_id(at: float | None) -> None:
     """One whose drill failed serves no better than a damaged one."""

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 from blueprint.backup import contract
 from blueprint.backup.choice import DatabaseRestore, declared, live_names, plan_restore
 from blueprint.backup.contract import CatalogueInput, DropInput, LoadInput, MaskInput, SwapInput, VerifyInput
 from blueprint.backup.layout import backup_id
 from blueprint.backup.scratch import kept_name, require_scratch
-from blueprint.errors import BackupFailed, Gone, RestoreFailed, RestoreRefused
-from workflows.backup.backup import Backup
+from blueprint.errors import RestoreFailed, RestoreRefused
 from workflows.backup.course import TRANSFER, Course, GivenUp, lean
-from workflows.backup.line import in_line
-from workflows.backup.messages import BackupInput, BackupOutput, RestoreDatabaseInput, RestoreDatabaseOutput
+from workflows.backup.messages import RestoreDatabaseInput, RestoreDatabaseOutput
 from workflows.backup.pins import pinned
+from workflows.backup.safety import backed_up_first
 from workflows.change import Steerable
-from workflows.failures import code_of, failure
-from workflows.identity import backup_turn
+from workflows.failures import failure
 from workflows.parking import Decision
 from workflows.release.timeline import Stopped
-
-SAFETY_TURN = timedelta(minutes=30)
-"""How long the backup before a restore waits until no other backup runs."""
 
 CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again: mend the cause first",
@@ -164,39 +156,9 @@ class RestoreRun(Course):
 
     async def _safety(self) -> None:
         """Back up the live database, unless there is none."""
-        site = self._input.into or self._input.site
-        environment, by = site.target.environment, self._input.origin.by
+        site, origin = self._input.into or self._input.site, self._input.origin
         asset = declared(site, self._input.database)
-        request = BackupInput(site=site, only=(asset,), reason="before restore", origin=self._input.origin)
-        self.enter("backing up", f"The live database is backed up first, as `{backup_turn(environment)}`.")
-
-        async def backed_up() -> BackupOutput | None:
-            try:
-                return await in_line(
-                    Backup.run,
-                    request,
-                    id=backup_turn(environment),
-                    environment=environment,
-                    operation="backup",
-                    by=by,
-                    summary=f"backup of {asset} before it is replaced",
-                    patience=SAFETY_TURN,
-                )
-            except ChildWorkflowError as error:
-                if _gone(error):
-                    return None
-                raise
-
-        try:
-            made = await self.insist(
-                f"back up {asset}", lambda: asyncio.create_task(backed_up()), choices=SAFETY_CHOICES
-            )
-        except GivenUp as error:
-            if error.decision != "skip":
-                raise
-            return
-        if made:
-            self._tell(safety=made.id)
+        self._tell(safety=await backed_up_first(self, site, asset, origin, SAFETY_CHOICES))
 
     async def _load(self, plan: DatabaseRestore) -> None:
         self.enter("restoring", f"From the backup `{plan.entry.id}` into `{plan.restored}`; the live one is untouched.")
@@ -268,13 +230,6 @@ class RestoreRun(Course):
 
     def _tell(self, **facts: object) -> None:
         self._output = self._output.model_copy(update=facts)
-
-
-def _gone(error: ChildWorkflowError) -> bool:
-    """Whether a backup failed because there is no such database."""
-    if not isinstance(error.cause, ApplicationError) or code_of(error) != BackupFailed.code or not error.cause.details:
-        return False
-    return all(item.code == Gone.code for item in BackupOutput.model_validate(error.cause.details[0]).failures)
 
 
 @workflow.defn(name="RestoreDatabase")
