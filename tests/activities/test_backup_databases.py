@@ -185,6 +185,27 @@ def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite)
         site.step(site.restoring.drop, DropInput(site=site.site))
 
 
+def test_a_load_that_is_killed_leaves_no_secret(site: DatabaseSite) -> None:
+    """Nor a row, also if no worker comes back."""
+    request = LoadInput(site=site.site, asset=f"db/{LIVE}", id=site.backed_up().id, into="drill_equitya_killed")
+    site.emulator.faults({"operation": "GET /lssm-prod-backup/*/data-*", "kind": "slow", "seconds": 4, "count": 2})
+    inside = f"cd /run/scaleway-infra/load.drill_equitya_killed.{request.id} && ls -A"
+    try:
+        attempt = Attempt(site.loading.load, request)
+        eventually(lambda: "schema.dump" in site.on_node(f"{inside} || true"), "it has begun")
+        attempt.stop_worker()
+        assert isinstance(attempt.error(), NotReady)
+        assert "identity" in site.on_node(inside).split()
+        site.on_node(f"kill -KILL {transfer_pid(site)}")
+        eventually(lambda: not transfer_pid(site), "it has ended")
+        assert not {"identity", "job.json", "schema.dump"} & set(site.on_node(inside).split())
+    finally:
+        site.emulator.faults()
+    assert site.step(site.loading.load, request).bytes
+    assert site.units() == ""
+    site.step(site.restoring.drop, DropInput(site=site.site))
+
+
 def test_another_node_takes_over(site: DatabaseSite) -> None:
     """Where the preferred one does not exist any more, also when an earlier attempt had begun there."""
     here = site.site.model_copy(update={"nodes": ("lssm-prod-core-09", NODE)})
