@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -23,8 +24,12 @@ GRACE = 1.0
 """Seconds in which those end by themselves whose neighbour in a pipe has failed."""
 _CUT_OFF = (-signal.SIGPIPE, -signal.SIGTERM)
 """How programs end whose neighbour has failed."""
-_WORDS = 2000
-"""Of what a program wrote to standard error, the end: enough for a person."""
+_WORDS, _LOOKED_AT = 2000, 2**16
+"""Of what a program wrote to standard error, the end: enough for a person, and where that is sought."""
+_ROWS = re.compile(
+    r"^(?:DETAIL|CONTEXT|Command was): .*?(?=^\w+: (?:error|warning|detail|hint): |\Z)", re.MULTILINE | re.DOTALL
+)
+"""What the server tells of the rows that it refuses, and the statement: where these words go, no row must."""
 
 
 class Child:
@@ -81,10 +86,10 @@ class Child:
             return None
 
     def words(self) -> str:
-        """The end of what it wrote to standard error."""
+        """The end of what it wrote to standard error, without rows."""
         size = os.fstat(self._errors.fileno()).st_size
-        tail = os.pread(self._errors.fileno(), _WORDS, max(0, size - _WORDS))
-        return tail.decode(errors="replace").strip()
+        tail = os.pread(self._errors.fileno(), _LOOKED_AT, max(0, size - _LOOKED_AT))
+        return _ROWS.sub("", tail.decode(errors="replace")).strip()[-_WORDS:]
 
     def end(self, patience: float = 5.0) -> None:
         """Ask it to end, then kill it and what it has started. Harmless if it has ended."""
