@@ -89,7 +89,7 @@ class BucketRestore:
         self._told = _Told()
 
     def run(self) -> BucketRestoreOutput:
-        """Bring it back. What is damaged stays as it is, and everything else is brought back all the same.
+        """Bring it back. What is damaged stays as it is, and all else is brought back; but nothing is removed then.
 
         Raises:
             Damaged: a copy, the list or the manifest is missing or not what was written.
@@ -109,7 +109,8 @@ class BucketRestore:
                     self._progress.moved(
                         size, f"{self._bucket}: {told.same} objects are as they were, {told.restored} others"
                     )
-                self._remove(removed)
+                # Of what does not come back, something newer may be all that there is.
+                self._remove([] if told.damaged else removed)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +33,8 @@ _ATTEMPTS = 5
 """Of one request. Every request here can be repeated, and one of a hundred thousand must not begin all anew."""
 _PAUSE = 0.1
 """Seconds before the second repetition; doubled for each further one."""
+_UNSAID = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+"""Characters that do not come through XML as they are."""
 _NO_WAY = (429, 500, 502, 503, 504)
 _Method = Literal["GET", "HEAD", "PUT", "POST", "DELETE"]
 
@@ -146,14 +149,20 @@ class Wire:
         Raises:
             ClientError: something else than a lock keeps one.
         """
+        plain, kept = list[ObjectVersion](), list[str]()
+        for found in objects:
+            if _UNSAID.search(found.key):
+                kept += self._delete_one(bucket, found)
+            else:
+                plain.append(found)
+        if not plain:
+            return kept
         wanted = [
-            ("Object", {"Key": found.key} | ({"VersionId": found.version} if found.version else {}))
-            for found in objects
+            ("Object", {"Key": found.key} | ({"VersionId": found.version} if found.version else {})) for found in plain
         ]
         body = xml("Delete", [*wanted, ("Quiet", "true")])
         checksum = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         answer = self.tell("POST", bucket, query={"delete": ""}, headers={"Content-MD5": checksum}, body=body)
-        kept = []
         for error in answer.iter("Error"):
             told = {name: error.findtext(name, "") for name in ("Code", "Message", "Key")}
             if told["Code"] == "AccessDenied":
@@ -162,6 +171,17 @@ class Wire:
                 response: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": 500}}
                 raise ClientError(response, f"delete {told['Key']}")
         return kept
+
+    def _delete_one(self, bucket: str, found: ObjectVersion) -> Sequence[str]:
+        """Delete an object whose key XML would change, or not carry at all: another one could be meant."""
+        try:
+            self.send("DELETE", bucket, found.key, {"versionId": found.version} if found.version else None)
+        except ClientError as error:
+            if code_of(error) == "AccessDenied":
+                return [found.key]
+            if code_of(error) not in ("NoSuchKey", "NoSuchVersion"):
+                raise
+        return []
 
     def now(self, bucket: str) -> float:
         """Object Storage's time, seconds since the epoch."""
