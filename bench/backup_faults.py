@@ -80,6 +80,7 @@ class Way:
         says: what the reason has to name; empty where nobody has to be told.
         midst: whether it happens once data flows, and not before the run.
         run: what it happens to.
+        assets: that are backed up.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Way:
     says: str = ""
     midst: bool = True
     run: Literal["backup", "restore"] = "backup"
+    assets: tuple[str, ...] = ASSETS
 
 
 def _faults(*faults: dict[str, Any]) -> Strike:
@@ -149,7 +151,7 @@ WAYS = (
         midst=False,
     ),
     Way("a dump of zero bytes", _on_nodes(FAKE % "exit 0"), _UNFAKE, "asked", "pg_dump wrote nothing", midst=False),
-    Way("addresses expire", _expire, _nothing, "done"),
+    Way("addresses expire", _expire, _nothing, "done", assets=(ASSET,)),
     Way("the node's disk is full", _on_nodes(FILL), _on_nodes(EMPTY), "done", midst=False),
     Way("clocks differ", _clock(SKEWED), _clock(0), "asked", "set the clock", midst=False),
     Way("another key", _another_key, lambda site, node: site.replace_key(), "asked", "key", midst=False, run="restore"),
@@ -213,7 +215,7 @@ class _Trials:
         began, node = time.monotonic(), ""
         if not way.midst:
             await asyncio.to_thread(way.strike, self._site, node)
-        run = await self._begin(way.run)
+        run = await self._begin(way.run, way.assets)
         if way.midst:
             node = await self._flows(run)
             await asyncio.to_thread(way.strike, self._site, node)
@@ -246,10 +248,10 @@ class _Trials:
 
     # -- runs --------------------------------------------------------------------------------------------------
 
-    async def _begin(self, what: Literal["backup", "restore"]) -> Run[Any]:
+    async def _begin(self, what: Literal["backup", "restore"], assets: tuple[str, ...] = ASSETS) -> Run[Any]:
         engine, site = self._site.engine, self._site.site
         if what == "backup":
-            return await library.backup(engine, BackupInput(site=site, only=ASSETS, origin=BY))
+            return await library.backup(engine, BackupInput(site=site, only=assets, origin=BY))
         request = RestoreDatabaseInput(site=site, database=DATABASE, id=self._good, origin=BY)
         return await library.restore_database(engine, request)
 
