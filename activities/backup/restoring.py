@@ -24,7 +24,7 @@ from blueprint.backup.contract import (
     VerifyOutput,
 )
 from blueprint.backup.manifest import DatabaseContents
-from blueprint.backup.mark import is_of, mark_in, require_whole
+from blueprint.backup.mark import is_of, mark_in, moved, require_whole
 from blueprint.backup.scratch import require_scratch
 from blueprint.backup.site import BackupSite, DatabaseAsset
 from blueprint.backup.swap import DatabaseFacts
@@ -121,7 +121,7 @@ class Restoring:
 
     @activity.defn(name=contract.SWAP.name, no_thread_cancel_exception=True)
     def swap(self, input: SwapInput) -> SwapOutput:
-        """Let a restored database take the place of the live one, which is kept under another name.
+        """Let a restored database take the place of the live one, which is kept under another name if there is one.
 
         Raises:
             RestoreRefused: a name could be a live one, the databases are not there, or somebody who is connected
@@ -134,7 +134,13 @@ class Restoring:
         names = (input.database, input.restored, input.kept)
         for tried in range(TRIES):
             found = {database.name: database for database in _databases(reach, names)}
-            if swap.due(found, *names) == "done":
+            if set(found) == {input.database} and moved(input.restored, found[input.database].comment):
+                return SwapOutput(seconds=0.0, closed=0)
+            due = swap.due(found, *names)
+            if due == "move":
+                _move(reach, found[input.restored], input.database)
+                return SwapOutput(seconds=0.0, closed=0)
+            if due == "done":
                 reach.sql(MAINTENANCE, swap.opened(names))
                 # Nobody knows how long the attempt took that did it.
                 since = activity.info().scheduled_time.timestamp()
@@ -161,6 +167,13 @@ class Restoring:
 
 def _live(site: BackupSite) -> list[str]:
     return [database.name for database in site.databases]
+
+
+def _move(reach: Reach, restored: DatabaseFacts, name: str) -> None:
+    """Give a restored database a name that nobody has. Who may connect is for `apply` to say."""
+    require_whole(restored.name, restored.comment)
+    swap.require_mine([restored], reach.server.user)
+    reach.sql(MAINTENANCE, f"ALTER DATABASE {sql.name(restored.name)} RENAME TO {sql.name(name)};\n")
 
 
 def _swapped(reach: Reach, cloud: Cloud, live: DatabaseFacts, restored: DatabaseFacts, kept: str) -> SwapOutput | None:

@@ -45,6 +45,12 @@ def is_of(database: str, comment: str, run: str) -> bool:
     return mark.run == run if mark else not comment and database.endswith(ending(run))
 
 
+def moved(restored: str, comment: str) -> bool:
+    """Whether the database with this comment once had this name."""
+    mark = mark_in(comment)
+    return mark is not None and restored.endswith(ending(mark.run))
+
+
 def require_whole(database: str, comment: str) -> None:
     """See that a database may take the place of a live one.
 

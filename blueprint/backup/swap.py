@@ -49,8 +49,8 @@ class DatabaseFacts(Model):
     """Whether whoever asks is its owner, or may act as its owner: nobody else can rename it."""
 
 
-def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal["swap", "done"]:
-    """What is left to do.
+def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal["swap", "move", "done"]:
+    """What is left to do: "move" if nothing has the name that counts.
 
     Args:
         found: names of databases that exist.
@@ -64,6 +64,8 @@ def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal[
     there = (live in found, restored in found, kept in found)
     if there == (True, True, False):
         return "swap"
+    if there == (False, True, False):
+        return "move"
     if there == (True, False, True):
         return "done"
     missing = [name for name in (live, restored) if name not in found]

@@ -10,8 +10,8 @@ from activities.backup.on_node import MAINTENANCE
 from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import DropInput, MaskInput, SwapInput
 from blueprint.backup.mark import Mark, making
-from blueprint.errors import RestoreRefused
-from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, DatabaseSite, database_site
+from blueprint.errors import Gone, RestoreRefused
+from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, RDB, USER, DatabaseSite, database_site
 
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
 RUN = "20261126T143005Z-3f2a"
@@ -95,3 +95,20 @@ def test_a_name_that_would_be_taken_for_another_is_refused(site: DatabaseSite, e
     """By the server, which cuts names off, or by the node."""
     with pytest.raises(RestoreRefused, match="no name"):
         site.load(entry, name)
+
+
+def test_a_database_that_was_dropped_comes_back_under_its_name(site: DatabaseSite, entry: Entry) -> None:
+    """Nothing is there to be kept, and nobody waits for a server that answers well."""
+    site.sql(f"DROP DATABASE {LIVE} WITH (FORCE)", MAINTENANCE, ADMIN)
+    with pytest.raises(Gone, match="does not exist"):
+        site.step(site.databases.database, site.asset_input())
+    site.load(entry, RESTORED, run=RUN)
+    request = SwapInput(site=site.site, database=LIVE, restored=RESTORED, kept="before_equitya_y")
+    for _ in range(2):
+        site.step(site.restoring.swap, request)
+    there = site.sql("SELECT datname FROM pg_database", MAINTENANCE, ADMIN).split()
+    assert {LIVE, RESTORED, "before_equitya_y"} & {*there} == {LIVE}
+    assert site.sql("SELECT count(*) FROM orders", LIVE, ADMIN) == "20000"
+    privilege = {"database_name": LIVE, "user_name": USER, "permission": "all"}
+    site.call("PUT", f"{RDB}/{site.instance['id']}/privileges", privilege)
+    assert site.sql("SELECT count(*) FROM orders") == "20000"
