@@ -36,6 +36,12 @@ SELECT to_json(coalesce((
     SELECT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1), ''))"""
+CLOSING = """
+SELECT format('REVOKE ALL ON DATABASE %I FROM %I CASCADE', datname, rolname)
+FROM pg_database, aclexplode(datacl) AS granted JOIN pg_roles ON pg_roles.oid = granted.grantee
+WHERE {chosen} AND grantee <> datdba AND rolname <> current_user
+GROUP BY datname, rolname \\gexec
+"""
 SCHEMAS = """
 SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace
 WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"""
@@ -140,6 +146,9 @@ class _Made:
         chosen = self._ownership()
         if not chosen.privileges:
             self._grant(chosen)
+        if self._elsewhere:
+            # Until it is masked nobody else gets in; a swap gives it who may connect to the live one.
+            self._reach.sql(MAINTENANCE, CLOSING.replace("{chosen}", f"datname = {sql.text(self._input.into)}"))
         self._reach.sql(MAINTENANCE, f"{self._whole.on(self._input.into)};\n")
 
     def _grant(self, chosen: Ownership) -> None:
