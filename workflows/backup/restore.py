@@ -59,6 +59,8 @@ class RestoreRun(Course):
         where = self._on.target.environment
         super().__init__(f"restore {self.id} of {input.database} in {where}, started by {input.origin.by}")
         self._began = workflow.time()
+        self._left = ""
+        """What could not be removed, in words."""
         self._output = RestoreDatabaseOutput(database=input.database)
 
     async def run(self) -> RestoreDatabaseOutput:
@@ -81,10 +83,13 @@ class RestoreRun(Course):
         except (RestoreRefused, GivenUp) as error:
             if self.parking.aborted is not None:
                 raise self.aborted() from None
-            raise failure(error if isinstance(error, RestoreRefused) else self._unrestored(error)) from None
+            raise failure(self._unrestored(error)) from None
 
-    def _unrestored(self, error: GivenUp) -> RestoreFailed:
-        text = f"{error.trouble}; the live database is as it was"
+    def _unrestored(self, error: RestoreRefused | GivenUp) -> RestoreRefused | RestoreFailed:
+        if isinstance(error, RestoreRefused):
+            error.message += self._left
+            return error
+        text = f"{error.trouble}; the live database is as it was{self._left}"
         return RestoreFailed(text, subject=self._input.database, remedy="mend the cause; then restore again")
 
     async def _plan(self) -> DatabaseRestore:
@@ -134,7 +139,10 @@ class RestoreRun(Course):
             if not usable:
                 # After a swap that came to its end unseen there is no database of this name any more.
                 drop = DropInput(site=self._on, names=(plan.restored,), run=self.id)
-                await self.tidy(f"drop {plan.restored}", contract.DROP, drop, "nothing half restored stays")
+                trouble = await self.tidy(f"drop {plan.restored}", contract.DROP, drop, "nothing half restored stays")
+                self._left = f"; {plan.restored} is still there, `scaleway-infra drop` removes it: {trouble}" * bool(
+                    trouble
+                )
         self._tell(seconds=round(workflow.time() - self._began, 2))
         return self._output
 
