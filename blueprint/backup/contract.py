@@ -299,6 +299,9 @@ class ManagedRestoreInput(Model):
     """The backup that has the snapshot."""
     name: str
     """Name of the new instance."""
+    began: float = 0.0
+    """When the restore began, seconds since the epoch: an instance of that name that is younger is its own, whoever
+    asks for it once more. As the activity if 0."""
 
 
 class ManagedRestoreOutput(Model):

@@ -180,7 +180,7 @@ class RestoreInstance(Steerable):
             return backup_to_restore(catalogue, asset, input.id)
 
         async def restore(entry: Entry) -> ManagedRestoreOutput:
-            request = ManagedRestoreInput(site=run.site, id=entry.id, name=input.name)
+            request = ManagedRestoreInput(site=run.site, id=entry.id, name=input.name, began=workflow.time())
             title = f"{input.name} from the snapshot of {entry.id}"
             return await run.carry_out(
                 f"restore {asset}",
