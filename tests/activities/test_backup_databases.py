@@ -273,6 +273,23 @@ def test_a_node_that_lacks_a_program_says_so(site: DatabaseSite) -> None:
     assert site.units() == ""
 
 
+def test_rows_that_policies_hide_are_in_the_backup(site: DatabaseSite) -> None:
+    """Or there is none, and it says what to do: where not even the owner sees all."""
+    site.sql("CREATE TABLE hidden (n int); INSERT INTO hidden SELECT generate_series(1, 5)")
+    site.sql("ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON hidden USING (n < 3)")
+    try:
+        entry = site.backed_up()
+        manifest = site.store.manifest(entry.asset, entry.id)
+        assert manifest.database
+        assert {table.name: table.rows for table in manifest.database.tables}["public.hidden"] == 5
+        site.sql("ALTER TABLE hidden FORCE ROW LEVEL SECURITY")
+        with pytest.raises(Refused, match="hides rows of hidden") as caught:
+            site.backed_up()
+        assert f'ALTER ROLE "{ADMIN}" BYPASSRLS' in caught.value.remedy
+    finally:
+        site.sql("DROP TABLE hidden")
+
+
 def test_a_store_that_refuses_makes_no_backup(site: DatabaseSite) -> None:
     """The next one is as good as any."""
     request = site.asset_input()
