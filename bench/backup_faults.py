@@ -45,7 +45,7 @@ ASSET = ASSETS[0]
 SLOW = {"operation": "S3 PutObject", "kind": "slow", "seconds": 2.0, "count": None}
 """So that there is a middle."""
 REFUSED = {"operation": "S3 PutObject", "kind": "denied", "count": None}
-BURST = {"operation": "S3 *", "kind": "unavailable", "count": 40}
+BURST = {"operation": "S3 *", "kind": "unavailable", "count": 20}
 
 FAKE = """
 cat >/usr/local/sbin/pg_dump <<'END'
@@ -141,6 +141,7 @@ _CALM = _faults(SLOW)
 
 WAYS = (
     Way("database restarts", _crash, _nothing, "done"),
+    Way("addresses expire", _expire, _nothing, "done", assets=(ASSET,)),
     Way("503 bursts", _faults(BURST, SLOW), _CALM, "done"),
     Way(
         "pg_dump dies, zstd ends with 0",
@@ -151,7 +152,6 @@ WAYS = (
         midst=False,
     ),
     Way("a dump of zero bytes", _on_nodes(FAKE % "exit 0"), _UNFAKE, "asked", "pg_dump wrote nothing", midst=False),
-    Way("addresses expire", _expire, _nothing, "done", assets=(ASSET,)),
     Way("the node's disk is full", _on_nodes(FILL), _on_nodes(EMPTY), "done", midst=False),
     Way("clocks differ", _clock(SKEWED), _clock(0), "asked", "set the clock", midst=False),
     Way("another key", _another_key, lambda site, node: site.replace_key(), "asked", "key", midst=False, run="restore"),
@@ -167,7 +167,7 @@ WAYS = (
     Way("bucket refuses writes from the start", _faults(REFUSED), _CALM, "asked", "403", midst=False),
     Way("bucket refuses writes in the midst", _faults(REFUSED), _CALM, "asked", "refuses"),
 )
-FEW = 4
+FEW = 5
 """How many of them the short form tries."""
 
 
@@ -178,7 +178,7 @@ async def measure(*, full: bool, ways: int | None = None) -> Report:
         full: in every way, instead of a few.
         ways: in how many, if neither form fits.
     """
-    report = Report(("what", "end", "until then s", "then s", "reason"))
+    report = Report(("what", "end", "until then s", "then s"))
     async with backed_up(2) as site:
         await asyncio.to_thread(site.fill, SIZE, OBJECTS)
         trials = _Trials(site, report)
@@ -239,7 +239,9 @@ class _Trials:
         seconds = time.monotonic() - began - until
         if way.run == "restore":
             await self._drop(output.database)
-        self._report.rows.append((way.name, end, until, seconds, reason[:200]))
+        self._report.rows.append((way.name, end, until, seconds))
+        if reason:
+            self._report.notes.append(f"{way.name}: {reason}")
         say(f"{way.name}: {end} after {until:.0f} s, {reason}")
         self._report.require(end == way.end, f"{way.name}: {end}, not {way.end}: {reason}")
         self._report.require(way.says in reason, f"{way.name}: says {reason!r}, and nothing of {way.says!r}")
