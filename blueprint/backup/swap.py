@@ -27,7 +27,10 @@ SELECT coalesce(json_agg(json_build_object(
                 coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type)), '[]')
             FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))),
     'settings', (SELECT coalesce(json_agg(setting), '[]') FROM pg_db_role_setting, unnest(setconfig) AS setting
-                 WHERE setdatabase = d.oid AND setrole = 0))), '[]')
+                 WHERE setdatabase = d.oid AND setrole = 0),
+    'role_settings', (SELECT coalesce(json_agg(json_build_array(pg_get_userbyid(setrole), setting)), '[]')
+                      FROM pg_db_role_setting, unnest(setconfig) AS setting
+                      WHERE setdatabase = d.oid AND setrole <> 0))), '[]')
 FROM pg_database d WHERE {chosen}"""
 """Gives `DatabaseFacts` in JSON, of the databases that are chosen."""
 
@@ -44,6 +47,8 @@ class DatabaseFacts(Model):
     """(grantee, privilege), as granted or by default; the grantee is empty for everybody."""
     settings: tuple[str, ...] = ()
     """`name=value` of `ALTER DATABASE ... SET`."""
+    role_settings: tuple[tuple[str, str], ...] = ()
+    """(role, `name=value`) of `ALTER ROLE ... IN DATABASE ... SET`."""
     comment: str = ""
     mine: bool = True
     """Whether whoever asks is its owner, or may act as its owner: nobody else can rename it."""
@@ -94,8 +99,12 @@ def carried_over(live: DatabaseFacts, restored: DatabaseFacts) -> list[str]:
     target = sql.name(restored.name)
     return [
         *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)} CASCADE" for grantee in grantees(restored)),
-        *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != live.owner),
+        *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != restored.owner),
         *(f"ALTER DATABASE {target} SET {_setting(each)}" for each in live.settings),
+        *(
+            _if_permitted(f"ALTER ROLE {sql.name(role)} IN DATABASE {target} SET {_setting(each)}")
+            for role, each in live.role_settings
+        ),
     ]
 
 
@@ -160,6 +169,11 @@ def grantees(database: DatabaseFacts) -> list[str]:
 
 def _whom(grantee: str) -> str:
     return sql.name(grantee) if grantee else "PUBLIC"
+
+
+def _if_permitted(statement: str) -> str:
+    # As a text, which nothing in the statement can end: users choose their settings.
+    return f"DO {sql.text(f'BEGIN {statement}; EXCEPTION WHEN insufficient_privilege THEN NULL; END')}"
 
 
 def _setting(setting: str) -> str:
