@@ -31,6 +31,8 @@ PATIENCE = 120.0
 """Seconds without a sign of the worker after which a load ends by itself."""
 GIVEN_UP = PATIENCE + 15.0
 """Seconds without its node after which a load is begun on another one: only one at a time may fill the database."""
+_OF_NO_USE = "COMMENT - EXTENSION"
+"""Start of what nobody misses in a restored database."""
 OWNER = """
 SELECT to_json(coalesce((
     SELECT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -84,11 +86,14 @@ class Loading:
             presign=lambda _, name, token: store.presign_get(part_key(store, input, contents, name)),
             given_up=GIVEN_UP,
         )
+        left_out: tuple[str, ...] = ()
         if not made.loaded():
             ended = carrier.carry_out(transfer)
+            left_out = tuple(entry for entry in ended.result["left_out"] if not entry.startswith(_OF_NO_USE))
             made.finish()
             carrier.clear(transfer, ended.node)
-        return LoadOutput(bytes=contents.raw_bytes, seconds=round(time.time() - began, 3))
+        seconds = round(time.time() - began, 3)
+        return LoadOutput(bytes=contents.raw_bytes, seconds=seconds, left_out=left_out)
 
     def _identity(self, site: BackupSite, manifest: Manifest) -> str:
         place = manifest.key or site.key

@@ -159,6 +159,8 @@ class LoadOutput(Model):
     bytes: int
     """Before compression."""
     seconds: float
+    left_out: tuple[str, ...] = ()
+    """What only a superuser can make, and was not: event triggers, publications."""
 
 
 class VerifyInput(Model):

@@ -182,7 +182,7 @@ class RestoreRun(Course):
         loaded = await self.carry_out(
             f"load {plan.restored}", contract.LOAD, request, title, choices=CHOICES, attempt=TRANSFER
         )
-        self._tell(bytes=loaded.bytes)
+        self._tell(bytes=loaded.bytes, left_out=loaded.left_out)
 
     async def _check(self, plan: DatabaseRestore) -> None:
         """Hold it against the backup; before it replaces a live one, an operator says what findings mean."""
