@@ -85,7 +85,7 @@ class Restoring:
             drills = (name for name in there if name.startswith(scratch.DRILL))
             for name in sorted(there.intersection(input.names or drills)):
                 require_scratch(name, _live(input.site))
-                reach.sql(MAINTENANCE, f"DROP DATABASE IF EXISTS {sql.name(name)} WITH (FORCE);\n")
+                reach.sql(MAINTENANCE, sql.dropped(name))
                 dropped.append(name)
         return DropOutput(names=tuple(dropped))
 
@@ -114,7 +114,7 @@ class Restoring:
         index, error = failed
         if isinstance(error, Retryable):
             raise error
-        reach.sql(MAINTENANCE, f"DROP DATABASE IF EXISTS {sql.name(input.restored)} WITH (FORCE);\n")
+        reach.sql(MAINTENANCE, sql.dropped(input.restored))
         return VerifyOutput(
             findings=(f"mask statement {index + 1}: {error.message}; {input.restored} was dropped",), checked=()
         )

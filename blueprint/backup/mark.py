@@ -83,8 +83,7 @@ SELECT coalesce((
 \\echo :due
 SELECT :'due' = 'make' AS make \\gset
 \\if :make
-DROP DATABASE IF EXISTS {sql.name(database)} WITH (FORCE);
-CREATE DATABASE {sql.name(database)} TEMPLATE template0 {options};
+{sql.dropped(database)}CREATE DATABASE {sql.name(database)} TEMPLATE template0 {options};
 {Mark(run, "loading").on(database)};
 REVOKE ALL ON DATABASE {sql.name(database)} FROM PUBLIC;
 \\endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -25,7 +26,8 @@ from blueprint.backup.site import BackupSite, DatabaseAsset, Retention, SecretPl
 from blueprint.errors import EngineError, Retryable
 from blueprint.resource import secret
 from emulator.real.machines.follower import Machines
-from emulator.real.postgresql.client import programs
+from emulator.real.postgresql.client import Client, programs
+from emulator.real.postgresql.server import socket_of
 from tests.activities.conftest import TARGET
 from tests.activities.ssh_site import INSTANCE, NODE, SECRETS, Behind
 from tests.emulator.real.local import eventually, real_emulator
@@ -132,6 +134,11 @@ class DatabaseSite(Behind):
         command, env = self.command("rdb", ADMIN)
         done = subprocess.run([*command, "-f", "-"], env=env, input=text, capture_output=True, text=True, check=True)
         return done.stdout.partition("\n")[0]
+
+    def as_superuser(self, text: str) -> str:
+        """What the server answers to those who run it."""
+        [endpoint] = self.instance["endpoints"]
+        return asyncio.run(Client(socket_of(self.instance["id"]), endpoint["port"]).sql(text))
 
     def databases_there(self) -> set[str]:
         """Names of all databases of the server."""

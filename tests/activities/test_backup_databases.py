@@ -368,3 +368,20 @@ def test_a_name_that_could_be_live_is_never_loaded_or_dropped(site: DatabaseSite
     with pytest.raises(RestoreRefused):
         site.step(site.restoring.drop, DropInput(site=site.site, names=(name,)))
     assert site.sql("SELECT count(*) FROM orders") == "20000"
+
+
+def test_a_database_is_dropped_while_the_server_vacuums_it(site: DatabaseSite) -> None:
+    """What was just loaded is vacuumed soon after, by a process that only a superuser may end."""
+    name = "drill_equitya_vacuumed"
+    site.as_superuser("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    site.as_superuser("SELECT pg_reload_conf()")
+    site.sql(f"CREATE DATABASE {name} OWNER _rdb_superadmin", MAINTENANCE, ADMIN)
+    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_analyze_threshold = 1"
+    rows = "SELECT n, repeat('x', 500) FROM generate_series(1, 20000) n"
+    site.sql(f"CREATE TABLE many (n, text) WITH ({slow}) AS {rows}", name, ADMIN)
+    at_it = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND backend_type LIKE 'autovacuum%'"
+    eventually(lambda: site.as_superuser(at_it) != "0", "the server vacuums it")
+
+    assert site.step(site.restoring.drop, DropInput(site=site.site, names=(name,))).names == (name,)
+
+    assert name not in site.databases_there()
