@@ -406,7 +406,7 @@ def test_copies_that_go_while_a_backup_is_made_are_made_anew(bucket: Bucket) -> 
     blob = bucket.blob_of(failed, "a")
     bucket.store.delete([f"{layout.entry(bucket.site.store, failed.asset, failed.id)}{layout.MANIFEST}"])
     bucket.put("b")
-    settled(bucket, "199")
+    settled(bucket, "b")
     bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 1.0})
 
     with ThreadPoolExecutor(1) as pool:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from activities.backup.objects.copying import OtherObject, Place, abort, copy, uploads_in
 from activities.backup.objects.lists import Copy, ListWriter, copies, name_of, read_list
-from activities.backup.objects.wire import CONNECTIONS, Wire
+from activities.backup.objects.wire import Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
@@ -64,7 +64,7 @@ class BucketBackup:
         self._uploads = {item.key: item.id for item in uploads_in(self._target, self._store.store.bucket, prefix)}
         written = ListWriter(self._store, self._input.asset, self._input.id, self._attempt)
         objects = versions = size = current = copied = copied_bytes = 0
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
+        with ThreadPoolExecutor(self._source.width(self._bucket), thread_name_prefix="copy") as pool:
             try:
                 self._copies = copies(self._store, self._target, self._bucket, pool)
                 for found, new in self._secured(pool, point, versioned):

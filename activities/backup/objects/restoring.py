@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from activities.backup.objects.copying import Begun, OtherObject, Place, abort, copy, look_at, uploads_in
 from activities.backup.objects.lists import read_list
-from activities.backup.objects.wire import CONNECTIONS, Wire
+from activities.backup.objects.wire import Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
@@ -101,7 +101,7 @@ class BucketRestore:
         manifest = self._store.manifest(f"bucket/{self._input.bucket}", self._input.id)
         told, removed = self._told, list[ObjectVersion]()
         self._progress = Progress(manifest.size)
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="copy") as pool:
+        with ThreadPoolExecutor(self._target.width(self._bucket), thread_name_prefix="copy") as pool:
             try:
                 for size, newer in self._done(pool, manifest):
                     if newer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -28,7 +29,12 @@ from blueprint.backup.objects import ObjectVersion
 from blueprint.errors import Unavailable
 
 CONNECTIONS = 32
-"""Requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
+"""Most requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
+_FEWEST = 8
+_PER_SECOND = 3000
+"""Requests that Python can make; threads that are more than those on their way only wait for its one lock."""
+_LOOKS = 3
+"""Requests that tell how far away Object Storage is: the shortest one counts."""
 _ATTEMPTS = 5
 """Of one request. Every request here can be repeated, and one of a hundred thousand must not begin all anew."""
 _PAUSE = 0.1
@@ -182,6 +188,15 @@ class Wire:
             if code_of(error) not in ("NoSuchKey", "NoSuchVersion"):
                 raise
         return []
+
+    def width(self, bucket: str) -> int:
+        """How many requests should be on their way at a time: as many as the distance needs."""
+        took = []
+        for _ in range(_LOOKS):
+            began = time.perf_counter()
+            self.send("HEAD", bucket)
+            took.append(time.perf_counter() - began)
+        return min(CONNECTIONS, max(_FEWEST, round(min(took) * _PER_SECOND)))
 
     def now(self, bucket: str) -> float:
         """Object Storage's time, seconds since the epoch."""
