@@ -21,12 +21,6 @@ _SUPERUSERS = ("EVENT TRIGGER", "COMMENT - EVENT TRIGGER", "PUBLICATION", "COMME
 _LAST = ("ACL", "DEFAULT ACL", "MATERIALIZED VIEW DATA")
 """A materialized view is filled with its owner's rights."""
 _NOBODY = "-"
-_DEPENDS = ";\tdepends on: "
-_BUILT = ("INDEX", "CONSTRAINT")
-"""What can be built as soon as its own table is loaded. A foreign key needs another table, and is of another kind."""
-_OTHERS = ("TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW", "FOREIGN TABLE")
-"""What one may depend on that is not there yet, or not filled."""
-_PLAIN = re.compile(r"(\w+)\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -62,32 +56,6 @@ def steps(listed: str, *, superuser: bool) -> Steps:
         else:
             objects.append(line)
     return Steps(tuple(schemas), tuple(objects), tuple(rights), tuple(left_out))
-
-
-def built_with(listed: str, tables: Iterable[str]) -> tuple[str, ...]:
-    """Lines of the indexes and keys that need nothing but these tables, so that they can be built once those are full.
-
-    Args:
-        listed: what `pg_restore --list --verbose` writes.
-        tables: names with schema. What belongs to one with an odd name is left for later.
-    """
-    full = {found.groups() for table in tables if (found := _PLAIN.fullmatch(table))}
-    starts = tuple(f"TABLE {schema} {name} " for schema, name in full)
-    lines, depends = dict[str, str](), dict[str, set[str]]()
-    for line in listed.splitlines():
-        if found := _LINE.match(line):
-            number = line.partition(";")[0]
-            lines[number], depends[number] = line, set()
-        elif line.startswith(_DEPENDS) and lines:
-            depends[number].update(line.removeprefix(_DEPENDS).split())
-    entries = {number: _LINE.match(line)["entry"] for number, line in lines.items()}  # type: ignore[index]
-    there = {number for number, entry in entries.items() if entry.startswith(starts)} if starts else set()
-    missing = {number for number, entry in entries.items() if number not in there and _is(entry, _OTHERS)}
-    return tuple(
-        lines[number]
-        for number, entry in entries.items()
-        if _is(entry, _BUILT) and depends[number] & there and not depends[number] & missing
-    )
 
 
 def _is(entry: str, kinds: Iterable[str]) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import itertools
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
@@ -101,19 +101,14 @@ class Load:
             loans.schemas(owners)
         objects = self._list("objects", steps.objects)
         self._into("--section=pre-data", objects)
-        early = self._early(steps.objects)
         run.step = "data"
         tasks: list[Callable[[], object]] = [
-            functools.partial(self._lane, account, early[account.archive])
-            for account in self._ledger.accounts
-            if account.archive != SCHEMA
+            functools.partial(self._lane, account) for account in self._ledger.accounts if account.archive != SCHEMA
         ]
         tasks.append(functools.partial(self._into, "--section=data", objects))
         Lanes(run, job.jobs, tasks).results()
         run.step = "indexes and constraints"
-        built = {line for lines in early.values() for line in lines}
-        rest = self._list("rest", (line for line in steps.objects if line not in built))
-        self._into("--section=post-data", f"--jobs={job.jobs}", rest)
+        self._into("--section=post-data", f"--jobs={job.jobs}", objects)
         loans.return_grants()
         run.step = "rights"
         if steps.rights:
@@ -121,15 +116,6 @@ class Load:
         run.step = "statistics"
         vacuumdb = ("vacuumdb", "--analyze-only", "--quiet", f"--jobs={job.jobs}", conninfo(job.database))
         run.output(*vacuumdb, env=self._env, code=Code.LOAD_FAILED)
-
-    def _early(self, objects: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Indexes and keys that are built while other archives are still being loaded, by archive."""
-        listed = self._restore("--list", "--verbose", str(self._schema))
-        return {
-            name: tuple(line for line in contents.built_with(listed, archive.tables) if line in objects)
-            for name, archive in self._archives.items()
-            if name != SCHEMA
-        }
 
     def _list(self, name: str, lines: Iterable[str]) -> str:
         path = self._run.folder / f"{name}.list"
@@ -160,8 +146,8 @@ class Load:
         account.raw_bytes = self._schema.stat().st_size
         self._end(account)
 
-    def _lane(self, account: Account, early: Sequence[str]) -> None:
-        """Load one archive of rows, and build what needs no others."""
+    def _lane(self, account: Account) -> None:
+        """Load one archive of rows."""
         run = self._run
         age, zstd = self._decoders(subprocess.PIPE)
         command = ("pg_restore", *self._options(), "--data-only")
@@ -172,8 +158,6 @@ class Load:
         pump.join()
         run.require([age, zstd, restore], Code.LOAD_FAILED, pump.trouble or trouble)
         self._end(account)
-        if early:
-            self._into("--section=post-data", self._list(f"early-{account.archive}", early))
 
     def _decoders(self, output: int | IO[bytes]) -> tuple[Child, Child]:
         age = self._run.spawn(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transfer.contents import Owners, built_with, owners, steps
+from transfer.contents import Owners, owners, steps
 
 LIST = """;
 ; Archive created at 2026-01-01 00:00:00 UTC
@@ -83,39 +83,3 @@ COMMENT ON TABLE public.users IS 'Type: TABLE; Schema: public; Owner: nobody';
         of_schemas=frozenset({"Odd owner"}),
         within=frozenset({("public", "app"), ("public", "outsider")}),
     )
-
-
-VERBOSE = """;
-; Selected TOC Entries:
-;
-215; 1259 16449 TABLE public users app
-;	depends on: 220
-216; 1259 16450 TABLE public orders app
-217; 1259 16451 TABLE Odd schema.x Odd table app
-220; 1247 16452 TYPE public mood app
-3310; 2606 16460 CONSTRAINT public users users_pkey app
-;	depends on: 215
-3311; 1259 16461 INDEX public users_by_mood app
-;	depends on: 215 220
-3312; 2606 16462 CONSTRAINT public orders orders_pkey app
-;	depends on: 216
-3313; 2606 16463 FK CONSTRAINT public orders orders_user_fkey app
-;	depends on: 215 216 3310
-3314; 1259 16464 INDEX public of_both app
-;	depends on: 215 216
-3315; 0 0 INDEX ATTACH public users_pkey app
-;	depends on: 3310 215
-3316; 1259 16465 INDEX Odd schema.x odd app
-;	depends on: 217
-3317; 0 0 COMMENT public INDEX users_by_mood app
-;	depends on: 3311
-"""
-
-
-def test_what_needs_only_its_own_table_is_built_with_it() -> None:
-    """Neither foreign keys, nor what another index must precede, nor what belongs to a table with an odd name."""
-    assert numbers(built_with(VERBOSE, ["public.users"])) == "3310 3311"
-    assert numbers(built_with(VERBOSE, ["public.orders"])) == "3312"
-    assert numbers(built_with(VERBOSE, ["public.users", "public.orders"])) == "3310 3311 3312 3314"
-    assert built_with(VERBOSE, ["Odd schema.x.Odd table", "public.user"]) == ()
-    assert built_with(VERBOSE, []) == ()
