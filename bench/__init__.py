@@ -1,6 +1,8 @@
 """Measurements of the whole, with the real Temporal, a real worker and the local Scaleway, each with its must-be."""
 
 from bench import (
+    backup_drill,
+    backup_faults,
     backup_kills,
     backup_model,
     broken_releases,
@@ -44,6 +46,8 @@ BENCHES = {
         broken_releases,
         release_kills,
         backup_kills,
+        backup_faults,
+        backup_drill,
         rights,
         worker_versions,
         two_workers,

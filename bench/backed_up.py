@@ -36,6 +36,7 @@ from blueprint.backup.site_of import backup_site
 from blueprint.environment import parse
 from blueprint.errors import Damaged
 from blueprint.release.record import Origin
+from blueprint.resource import secret
 from starters.demo_data import BUCKET, DATABASE, DemoData
 from starters.engine import Engine, target_of
 from starters.rehearsal import Rehearsal
@@ -88,6 +89,7 @@ class BackedUp(Rehearsed):
             {name: value for name, value in rehearsal.endpoints.environment().items() if name in known}
         )
         self._clouds = Clouds(settings, TemporalBridge(client, asyncio.get_running_loop()))
+        self._key = ""
         self._known: set[tuple[str, str]] = set()
 
     @cached_property
@@ -101,6 +103,16 @@ class BackedUp(Rehearsed):
             return self.data.sql("SELECT 1") == "1"
         except RuntimeError:
             return False
+
+    def replace_key(self, key: str = "") -> None:
+        """Put a new version of the key that opens backups into Secret Manager.
+
+        Args:
+            key: as `age-keygen` writes it; the one that was there at the beginning if empty.
+        """
+        place, secrets = self.site.key, self._clouds.cloud(self.site.target).secrets
+        self._key = self._key or secrets.reveal(secret(place.path, place.name))
+        secrets.store(place.path, place.name, key or self._key)
 
     # -- what there is to lose ---------------------------------------------------------------------------------
 
@@ -122,9 +134,10 @@ class BackedUp(Rehearsed):
             list(pool.map(put, numbers))
 
     def fingerprint(self, database: str = DATABASE) -> str:
-        """Counts and sums over every table, which differ if rows do."""
+        """Counts and sums over every table, which differ if rows do. The administrator may look into any database."""
         sums = "SELECT '{0}', count(*), sum(hashtextextended(t::text, 0)) FROM {0} AS t"
-        return self.data.sql(" UNION ALL ".join(map(sums.format, sorted(TABLES))) + " ORDER BY 1", database)
+        query = " UNION ALL ".join(map(sums.format, sorted(TABLES))) + " ORDER BY 1"
+        return self.data.sql(query, database, DATABASE if database == DATABASE else self.site.databases[0].user)
 
     def objects(self) -> dict[str, str]:
         """The ETag of each object, which tells its content."""

@@ -229,6 +229,8 @@ class Model:
         except (Damaged, Gone, RestoreRefused) as error:
             named = self._named_by(error, backup)
             self.told["refused"] += 1
+            # Nothing is deleted then.
+            expected = self.live | expected
         found = self._look()
         for key in {*expected, *found}:
             same = found.get(key) == expected.get(key)

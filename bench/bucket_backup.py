@@ -28,6 +28,7 @@ SHARE = 100
 """Every so many objects, one changes between the two runs."""
 FIXED_REQUESTS = 60
 """Of a run, besides listings and changes: the bucket, the catalogue, the list before, the ends of 16 listings."""
+_WRITERS = 4
 MOST_MEMORY = 300
 """Megabytes of the worker."""
 
@@ -85,9 +86,12 @@ def _fill(site: BucketSite, numbers: range) -> None:
         content = os.urandom(16) * (SIZE // 16)
         site.wire.send("PUT", LIVE, f"{number % 100:02}/{number:07}", body=content)
 
-    with ThreadPoolExecutor(4) as pool:
-        for _ in pool.map(put, numbers):
-            pass
+    def put_all(some: range) -> None:
+        for number in some:
+            put(number)
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(put_all, [numbers[first::_WRITERS] for first in range(_WRITERS)]))
 
 
 def _rclone(site: BucketSite) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from bench.crash_sweep import RESUMED_WITHIN, all_taken_up, in_flight
+from bench.crash_sweep import all_taken_up, in_flight
 from bench.moments import Moment
 from starters.dev import Dev
 from starters.engine import Engine, Run
@@ -19,6 +19,8 @@ from workflows.messages import Progress
 
 ENDS = 300.0
 """Seconds after which a run that has not ended is stuck."""
+NEVER = 60.0
+"""Seconds after a worker's start from which on what was under way counts as forgotten."""
 LOOK_EVERY = 0.05
 _RUN_ID = re.compile(r"_\d{8}t\d{6}z\w+|\d{8}T\d{6}Z-\w+/?")
 
@@ -51,7 +53,7 @@ async def kill_worker(dev: Dev, engine: Engine, run: Run[Any]) -> tuple[int, flo
             await asyncio.sleep(LOOK_EVERY)
     restarted = time.monotonic()
     for each, attempts in under_way:
-        while not await all_taken_up(each, attempts) and time.monotonic() - restarted < 4 * RESUMED_WITHIN:
+        while not await all_taken_up(each, attempts) and time.monotonic() - restarted < NEVER:
             await asyncio.sleep(LOOK_EVERY)
     return sum(len(attempts) for _, attempts in under_way), time.monotonic() - restarted
 

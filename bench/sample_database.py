@@ -53,8 +53,11 @@ def fill(server: Cluster, database: str, size: int) -> int:
     def prose(length: int) -> str:
         return " ".join(draw.choices(words, common, k=length))
 
+    share = min(1.0, max(0.05, size / _LOT))
     for table, columns in TABLES.items():
-        lines = "".join("\t".join(map(str, row)) + "\n" for row in _rows(table, draw, prose))
+        lines = "".join(
+            "\t".join(map(str, row)) + "\n" for row in _rows(table, round(share * _ROWS[table]), draw, prose)
+        )
         server.sql(f"CREATE TABLE {table} ({columns});\nCOPY {table} FROM STDIN;\n{lines}\\.\n", database)
     if (more := round(size / _LOT) - 1) > 0:
         server.sql(_MORE.format(more=more), database)
@@ -62,11 +65,11 @@ def fill(server: Cluster, database: str, size: int) -> int:
     return int(server.sql(f"SELECT pg_database_size('{database}')"))
 
 
-def _rows(table: str, draw: random.Random, prose: Callable[[int], str]) -> Iterator[tuple[object, ...]]:
+def _rows(table: str, count: int, draw: random.Random, prose: Callable[[int], str]) -> Iterator[tuple[object, ...]]:
 
-    for number in range(1, _ROWS[table] + 1):
+    for number in range(1, count + 1):
         account, moment = (
-            draw.randint(1, 5000),
+            draw.randint(1, 250),
             f"2023-{1 + number % 12:02}-{1 + number % 28:02} 12:{number % 60:02}+00",
         )
         match table:

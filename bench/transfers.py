@@ -262,8 +262,9 @@ class Transfer:
             wants = _read(self.folder / WANTS)
             if parts := [part for part in wants.get("parts", []) if not self._withheld(part)]:
                 urls = {part: self._sign(wants["method"], part) for part in parts}
-                (self.folder / URLS).mkdir(exist_ok=True)
-                write(self.folder / URLS / f"{number}.json", urls)
+                # A run that has ended has no place for them any more.
+                with contextlib.suppress(FileNotFoundError):
+                    write(self.folder / URLS / f"{number}.json", urls)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -94,16 +94,16 @@ class DemoData:
 
     # -- the database ------------------------------------------------------------------------------------------
 
-    def sql(self, text: str, database: str = DATABASE) -> str:
-        """What psql prints, as the database's own user.
+    def sql(self, text: str, database: str = DATABASE, user: str = DATABASE) -> str:
+        """What psql prints, as the database's own user if no other is named.
 
         Raises:
             RuntimeError: it fails.
         """
         host, port = self._address()
         command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", str(port)]
-        command += ["-U", DATABASE, "-d", database, "-c", text]
-        variables = os.environ | {"PGPASSWORD": self._password()}
+        command += ["-U", user, "-d", database, "-c", text]
+        variables = os.environ | {"PGPASSWORD": self._password(user)}
         told = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         if told.returncode:
             raise RuntimeError(f"psql: {told.stderr.strip()}")
@@ -114,12 +114,12 @@ class DemoData:
         endpoint = instances[0]["endpoints"][0]
         return endpoint["ip"], endpoint["port"]
 
-    def _password(self) -> str:
+    def _password(self, user: str) -> str:
         where = "secret-manager/v1beta1/regions/{region}/secrets-by-path/versions/latest_enabled/access"
         answer = self._ask(
             where,
             secret_path=self._secret_path,
-            secret_name=f"postgresql-{DATABASE}",
+            secret_name=f"postgresql-{user.replace('_', '-')}",
             project_id=self._settings["SCW_DEFAULT_PROJECT_ID"],
         )
         return base64.b64decode(answer["data"]).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -116,8 +117,13 @@ def main() -> NoReturn:
 def _forget(folder: Path) -> None:
     """Remove secrets, and what is of no use any more."""
     names = [JOB, IDENTITY, *(path.name for pattern in ("*.list", "*.dump") for path in folder.glob(pattern))]
-    for path in [*(folder / name for name in names), *(folder / URLS).glob("*.json")]:
-        path.unlink(missing_ok=True)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    gone = folder / f".{URLS}"
+    with contextlib.suppress(FileNotFoundError):
+        # At once: the driver may be about to bring more, and must find no place for them.
+        (folder / URLS).rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 if __name__ == "__main__":

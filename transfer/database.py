@@ -12,7 +12,7 @@ from typing import Any
 from transfer.files import Code, Job, TransferError
 from transfer.run import Run
 
-TOOLS = ("psql", "zstd", "age", "setpriv")
+TOOLS = ("psql", "zstd", "age", "setpriv", "stdbuf")
 
 
 def environment(job: Job, **more: str) -> dict[str, str]:

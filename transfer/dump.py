@@ -146,7 +146,7 @@ class Dump:
     def _lane(self, account: Account, command: Sequence[str], env: Mapping[str, str]) -> Archive:
         """Dump one archive."""
         run, account.state = self._run, State.RUNNING
-        dump = run.spawn(*command, stdout=subprocess.PIPE, env=env)
+        dump = run.spawn(*command, stdout=subprocess.PIPE, env=env, buffered="output")
         zstd = run.spawn("zstd", "-qc", f"-{self._job.level}", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         recipients = [f"--recipient={recipient}" for recipient in self._job.recipients]
         age = run.spawn("age", *recipients, stdin=zstd.stdout, stdout=subprocess.PIPE)

@@ -5,6 +5,7 @@
     job.json       driver    what to do; 0600. It holds secrets: the program reads it once and removes it.
     driver         driver    touched as a sign of life, at least every few seconds; its content is of no interest.
     urls/*.json    driver    {"<archive>.<index>": "presigned URL"}; each file is new, and written atomically.
+                             The folder is the program's from its first `wants` to its end: then it is gone.
     wants.json     program   `Wants`: parts that it has no usable URL for. Answered by a new file in `urls/`.
     progress.json  program   `Progress`, at most once a second, and once more at the end.
     result.json    program   `Dumped` or `Loaded`; written before `progress.json` says `done`, and only then.

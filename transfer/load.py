@@ -150,7 +150,8 @@ class Load:
         """Load one archive of rows."""
         run = self._run
         age, zstd = self._decoders(subprocess.PIPE)
-        restore = run.spawn("pg_restore", *self._options(), "--data-only", stdin=subprocess.PIPE, env=self._env)
+        command = ("pg_restore", *self._options(), "--data-only")
+        restore = run.spawn(*command, stdin=subprocess.PIPE, env=self._env, buffered="input")
         pump = Pump(run, zstd, restore, account)
         pump.start()
         trouble = self._feed(account, age)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -23,14 +24,21 @@ GRACE = 1.0
 """Seconds in which those end by themselves whose neighbour in a pipe has failed."""
 _CUT_OFF = (-signal.SIGPIPE, -signal.SIGTERM)
 """How programs end whose neighbour has failed."""
-_WORDS = 2000
-"""Of what a program wrote to standard error, the end: enough for a person."""
+_WORDS, _LOOKED_AT = 2000, 2**16
+"""Of what a program wrote to standard error, the end: enough for a person, and where that is sought."""
+_ROWS = re.compile(
+    r"^(?:DETAIL|CONTEXT|Command was): .*?(?=^\w+: (?:error|warning|detail|hint): |\Z)", re.MULTILINE | re.DOTALL
+)
+"""What the server tells of the rows that it refuses, and the statement: where these words go, no row must."""
 
 
 class Child:
     """A program that cannot outlive this one (prctl(2), PR_SET_PDEATHSIG).
 
     The kernel watches the thread that started it, so that one must stay until it has ended.
+
+    Args:
+        buffered: its stream that carries much: `input` or `output`.
     """
 
     def __init__(
@@ -41,13 +49,16 @@ class Child:
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.DEVNULL,
         env: Mapping[str, str] | None = None,
+        buffered: str = "",
     ) -> None:
         self.name = Path(command[0]).name
+        # PostgreSQL's programs read and write pipes in pieces of 4 KiB otherwise: most of the time that they take.
+        buffer = ["stdbuf", f"--{buffered}={PIPE_SIZE // 4}"] if buffered else []
         # A file, since nobody reads a pipe while the program runs, and a full one would stop it.
         self._errors = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self.process = subprocess.Popen(
             # setpriv sets the signal and becomes the command: same process id, and no Python between fork and exec.
-            ["setpriv", "--pdeathsig", "TERM", "--", *command],
+            ["setpriv", "--pdeathsig", "TERM", "--", *buffer, *command],
             stdin=stdin,
             stdout=stdout,
             stderr=self._errors,
@@ -75,10 +86,10 @@ class Child:
             return None
 
     def words(self) -> str:
-        """The end of what it wrote to standard error."""
+        """The end of what it wrote to standard error, without rows."""
         size = os.fstat(self._errors.fileno()).st_size
-        tail = os.pread(self._errors.fileno(), _WORDS, max(0, size - _WORDS))
-        return tail.decode(errors="replace").strip()
+        tail = os.pread(self._errors.fileno(), _LOOKED_AT, max(0, size - _LOOKED_AT))
+        return _ROWS.sub("", tail.decode(errors="replace")).strip()[-_WORDS:]
 
     def end(self, patience: float = 5.0) -> None:
         """Ask it to end, then kill it and what it has started. Harmless if it has ended."""
@@ -164,6 +175,7 @@ class Run:
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.DEVNULL,
         env: Mapping[str, str] | None = None,
+        buffered: str = "",
     ) -> Child:
         """Start a program, to end with the run.
 
@@ -172,7 +184,7 @@ class Run:
         """
         with self._turn:
             self.check()
-            child = Child(command, self.folder, stdin=stdin, stdout=stdout, env=env)
+            child = Child(command, self.folder, stdin=stdin, stdout=stdout, env=env, buffered=buffered)
             self._children = {other for other in self._children if other.process.poll() is None} | {child}
         return child
 

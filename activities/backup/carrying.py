@@ -102,6 +102,11 @@ class Carrier:
         """End it, and remove what it has on the node."""
         self._script(node, "stop", transfer)
 
+    def clear_earlier(self, transfer: Transfer) -> None:
+        """As `clear`, on the node on which an earlier attempt began it."""
+        if node := _carried_node():
+            self.clear(transfer, node)
+
     def _see_through(self, transfer: Transfer, node: str, told: _Told | None) -> Ended:
         try:
             if told is None or told.state is State.FAILED or told.died:

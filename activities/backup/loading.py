@@ -19,6 +19,7 @@ from activities.secret_store import remember
 from blueprint.backup import contract, layout, ownership, sql
 from blueprint.backup.contract import LoadInput, LoadOutput
 from blueprint.backup.manifest import DatabaseContents, Manifest
+from blueprint.backup.mark import Mark, making
 from blueprint.backup.ownership import Ownership, RoleFacts
 from blueprint.backup.scratch import require_scratch
 from blueprint.backup.site import BackupSite, DatabaseAsset
@@ -30,11 +31,19 @@ PATIENCE = 120.0
 """Seconds without a sign of the worker after which a load ends by itself."""
 GIVEN_UP = PATIENCE + 15.0
 """Seconds without its node after which a load is begun on another one: only one at a time may fill the database."""
+_OF_NO_USE = "COMMENT - EXTENSION"
+"""Start of what nobody misses in a restored database."""
 OWNER = """
 SELECT to_json(coalesce((
     SELECT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1), ''))"""
+CLOSING = """
+SELECT format('REVOKE ALL ON DATABASE %I FROM %I CASCADE', datname, rolname)
+FROM pg_database, aclexplode(datacl) AS granted JOIN pg_roles ON pg_roles.oid = granted.grantee
+WHERE {chosen} AND grantee <> datdba AND rolname <> current_user
+GROUP BY datname, rolname \\gexec
+"""
 SCHEMAS = """
 SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace
 WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"""
@@ -52,10 +61,10 @@ class Loading:
 
     @activity.defn(name=contract.LOAD.name, no_thread_cancel_exception=True)
     def load(self, input: LoadInput) -> LoadOutput:
-        """Restore a backup into a database that is made for it. One of that name, which must be scratch, is dropped.
+        """Restore a backup into a database that is made for it.
 
         Raises:
-            RestoreRefused: the name could be a live one, or nobody can own what is restored.
+            RestoreRefused: the name could be a live one or is another restore's, or nobody can own what is restored.
             Damaged: a part is missing, or not what was written.
             EngineError: see `Carrier.carry_out`.
         """
@@ -70,17 +79,21 @@ class Loading:
         carrier, made = Carrier(reach), _Made(self._clouds, input, asset, reach, contents)
         transfer = Transfer(
             name=f"load.{input.into}",
-            run=input.run or input.id,
+            run=made.run,
             verb="load",
             what=f"load {input.into}",
             job=lambda: made.job(self._identity(input.site, manifest)),
             presign=lambda _, name, token: store.presign_get(part_key(store, input, contents, name)),
             given_up=GIVEN_UP,
         )
-        ended = carrier.carry_out(transfer)
-        made.finish()
-        carrier.clear(transfer, ended.node)
-        return LoadOutput(bytes=ended.result["raw_bytes"], seconds=round(time.time() - began, 3))
+        left_out: tuple[str, ...] = ()
+        if not made.loaded():
+            ended = carrier.carry_out(transfer)
+            left_out = tuple(entry for entry in ended.result["left_out"] if not entry.startswith(_OF_NO_USE))
+            made.finish()
+            carrier.clear(transfer, ended.node)
+        seconds = round(time.time() - began, 3)
+        return LoadOutput(bytes=contents.raw_bytes, seconds=seconds, left_out=left_out)
 
     def _identity(self, site: BackupSite, manifest: Manifest) -> str:
         place = manifest.key or site.key
@@ -99,6 +112,16 @@ class _Made:
         self._contents = contents
         self._elsewhere = input.on is not None and input.on.target != input.site.target
         self._cloud = clouds.cloud((input.on or input.site).target)
+        self.run = input.run or input.id
+        """Of the restore."""
+        self._whole = Mark(self.run, "unmasked" if self._elsewhere else "loaded")
+
+    def loaded(self) -> bool:
+        """Whether an earlier attempt has come to its end."""
+        into = sql.text(self._input.into)
+        query = f"SELECT to_json(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = {into}"
+        marks = {str(self._whole), str(Mark(self.run, "loaded"))}
+        return any(json.loads(line) in marks for line in self._reach.sql(MAINTENANCE, query + ";\n"))
 
     def job(self, identity: str) -> Job:
         """Make it anew, empty, and say what goes into it."""
@@ -123,11 +146,17 @@ class _Made:
     def finish(self) -> None:
         """Let users do in it what they may do in the live one, where the dump's own grants could not be kept.
 
-        The administrator, who checks it, may do all.
+        The administrator, who checks it, may do all. From then on it is loaded.
         """
         chosen = self._ownership()
-        if chosen.privileges:
-            return
+        if not chosen.privileges:
+            self._grant(chosen)
+        if self._elsewhere:
+            # Until it is masked nobody else gets in; a swap gives it who may connect to the live one.
+            self._reach.sql(MAINTENANCE, CLOSING.replace("{chosen}", f"datname = {sql.text(self._input.into)}"))
+        self._reach.sql(MAINTENANCE, f"{self._whole.on(self._input.into)};\n")
+
+    def _grant(self, chosen: Ownership) -> None:
         fetch, into = self._cloud.api(RdbV1API).list_privileges, self._input.into
         told = pages(fetch, "privileges", instance_id=self._reach.server.id, database_name=self._asset.name)
         admin, maker = self._asset.user, self._as_maker(chosen)
@@ -141,11 +170,14 @@ class _Made:
         if contents.encoding:
             collate, ctype = sql.text(contents.collation), sql.text(contents.ctype or contents.collation)
             options += f"ENCODING {sql.text(contents.encoding)} LC_COLLATE {collate} LC_CTYPE {ctype}"
-        self._reach.sql(
-            MAINTENANCE,
-            f"DROP DATABASE IF EXISTS {into} WITH (FORCE);\nCREATE DATABASE {into} TEMPLATE template0 {options};\n"
-            f"REVOKE ALL ON DATABASE {into} FROM PUBLIC;\n",
-        )
+        due, *_ = self._reach.sql(MAINTENANCE, making(self._input.into, self.run, options))
+        if due != "make":
+            why = (
+                "is loaded by now: another attempt was faster"
+                if due == "loaded"
+                else "is there, and not of this restore"
+            )
+            raise RestoreRefused(why, subject=self._input.into, remedy="choose another name, or drop that database")
         if maker := chosen.user or chosen.role:
             grantable = f"TO {sql.name(maker)} WITH GRANT OPTION;\n"
             self._reach.sql(

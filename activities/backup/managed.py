@@ -47,8 +47,8 @@ NOBODY = "192.0.2.0/32"
 ORIGIN = "restored-from"
 """Mark on the instance: the backup it was made from. The tags that the source had would make it ours to delete."""
 KNOCK_SECONDS = 2.0
-SKEW = timedelta(minutes=1)
-"""By which Scaleway's clock may be behind ours."""
+SKEW = 60.0
+"""Seconds by which Scaleway's clock may be behind ours."""
 
 
 class ManagedCopies:
@@ -245,8 +245,10 @@ class _Restored:
             there = self._api.create_instance_from_snapshot(snapshot_id=self._snapshot, instance_name=name)
             self._note(instance=there.id)
         # A call whose answer was lost may have made it; what is older than this run is somebody's.
-        since = activity.info().scheduled_time - SKEW
-        ours = attempt_may_have_happened() and there.created_at is not None and there.created_at >= since
+        scheduled = activity.info().scheduled_time.timestamp()
+        began = self._input.began or scheduled
+        again = attempt_may_have_happened() or scheduled > began + SKEW
+        ours = again and there.created_at is not None and there.created_at.timestamp() >= began - SKEW
         if not ours and self._told.get("instance") != there.id and mark_of(there.tags, ORIGIN) != self._input.id:
             raise RestoreRefused("there is an instance of that name", subject=name, remedy="choose another name")
         return there

@@ -41,6 +41,7 @@ UNCONNECTED = 2
 
 _SAID = re.compile(r"(?:ERROR|FATAL): +([0-9A-Z]{5}): (.*)")
 _PASSING = {"55006", "55P03", "57014", "40001", "40P01"}
+_NOT_THERE = re.compile('FATAL:  database ".*" does not exist')
 _LOST = {"57P01", "57P02", "57P03", "53300", "53400", "08006"}
 
 
@@ -128,6 +129,7 @@ class Reach:
 
         Raises:
             Busy: somebody else holds what it needs, for now.
+            Gone: there is no such database.
             Unavailable: the server does not answer, or was lost.
             Refused: the administrator may not.
             CommandFailed: the server says no.
@@ -207,6 +209,8 @@ def _failure(outcome: Outcome, subject: str) -> EngineError:
         return PermissionDenied(
             words, subject=subject, remedy="see that the administrator's password is the one in Secret Manager"
         )
+    if outcome.status == UNCONNECTED and _NOT_THERE.search(words):
+        return Gone(words, subject=subject, remedy="apply the environment file, which makes it, empty; then restore it")
     if state in _LOST or outcome.status == UNCONNECTED:
         return Unavailable(f"the server does not answer: {words}", subject=subject)
     if state == "42501":

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from concurrent.futures import Future, wait
+from typing import TypeVar
 
 from activities.boundary import carry
 from activities.ssh.nodes import is_to_end
 from blueprint.backup.contract import TransferProgress
 from blueprint.errors import Unavailable
+
+T = TypeVar("T")
 
 _EVERY = 1.0
 """Seconds between two words."""
@@ -27,6 +31,7 @@ class Progress:
         self._total = total
         self._done = 0
         self._said = 0.0
+        self._what = ""
         self._points: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
     def moved(self, bytes: int, what: str) -> None:
@@ -40,6 +45,7 @@ class Progress:
             Unavailable: the activity was cancelled or its worker stops: what was done stays.
         """
         self._done += bytes
+        self._what = what
         now = time.monotonic()
         if now - self._said < _EVERY:
             return
@@ -56,3 +62,13 @@ class Progress:
         )
         if is_to_end():
             raise Unavailable(f"stopped: {what}")
+
+    def result(self, work: Future[T]) -> T:
+        """What comes of work in another thread. It may take long; that it goes on is said meanwhile.
+
+        Raises:
+            Unavailable: see `moved`.
+        """
+        while not work.done() and not wait([work], _EVERY).done:
+            self.moved(0, self._what)
+        return work.result()

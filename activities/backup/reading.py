@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -19,6 +19,8 @@ from telemetry.threads import Threads
 
 READERS = 16
 """Small objects that are read at a time."""
+FAILURES_TOLD = 20
+"""Of each asset, the newest: a source that is away for a month must not make a catalogue too large to be told."""
 UNREADABLE = "unreadable"
 """Code of a failure whose note cannot be read."""
 
@@ -62,7 +64,7 @@ class Reader:
         failures = [found.failure for found in backups.values() if found.failure and not found.entry]
         return Catalogue(
             entries=tuple(sorted(entries, key=lambda entry: (entry.asset, -entry.point, entry.id))),
-            failures=tuple(sorted(failures, key=lambda failure: -failure.at)),
+            failures=tuple(_newest(failures)),
         )
 
     def one(self, store: BackupStore, asset: str, id: str) -> Entry:
@@ -107,6 +109,15 @@ class Reader:
         with self._lock:
             self._known[store.store.bucket, store.store.prefix] = sound if forget else known | sound
         return {key: item for key, (_, item) in told.items()}
+
+
+def _newest(failures: list[Failure]) -> Iterator[Failure]:
+    """As many of each asset as are told, the newest first."""
+    seen = Counter[str]()
+    for failure in sorted(failures, key=lambda failure: -failure.at):
+        seen[failure.asset] += 1
+        if seen[failure.asset] <= FAILURES_TOLD:
+            yield failure
 
 
 def _whole(entry: Entry, found: _Found) -> Entry:

@@ -24,6 +24,7 @@ from blueprint.backup.contract import (
     VerifyOutput,
 )
 from blueprint.backup.manifest import DatabaseContents
+from blueprint.backup.mark import is_of, mark_in, moved, require_whole
 from blueprint.backup.scratch import require_scratch
 from blueprint.backup.site import BackupSite, DatabaseAsset
 from blueprint.backup.swap import DatabaseFacts
@@ -79,11 +80,12 @@ class Restoring:
         dropped: list[str] = []
         for asset in {asset.instance: asset for asset in input.site.databases}.values():
             reach = self._reach(input.site, asset.name)
-            there = {found.name for found in _databases(reach)}
+            found = _databases(reach)
+            there = {each.name for each in found if not input.run or is_of(each.name, each.comment, input.run)}
             drills = (name for name in there if name.startswith(scratch.DRILL))
             for name in sorted(there.intersection(input.names or drills)):
                 require_scratch(name, _live(input.site))
-                reach.sql(MAINTENANCE, f"DROP DATABASE IF EXISTS {sql.name(name)} WITH (FORCE);\n")
+                reach.sql(MAINTENANCE, sql.dropped(name))
                 dropped.append(name)
         return DropOutput(names=tuple(dropped))
 
@@ -97,22 +99,29 @@ class Restoring:
         require_scratch(input.restored, _live(input.on))
         statements = require_database(input.site, input.database).mask
         reach = self._reach(input.on, input.database)
-        if not _databases(reach, [input.restored]):
+        found = _databases(reach, [input.restored])
+        if not found:
             return VerifyOutput(findings=(f"{input.restored} is not there any more",), checked=())
-        failed = reach.together(input.restored, statements) if statements else None
+        mark = mark_in(found[0].comment)
+        if mark and mark.state == "loading":
+            require_whole(input.restored, found[0].comment)
+        # In the same transaction: what is marked as harmless is, and it is made so once.
+        done = [mark._replace(state="loaded").on(input.restored)] if mark else []
+        due = () if mark and mark.state == "loaded" else (*statements, *done)
+        failed = reach.together(input.restored, due) if due else None
         if failed is None:
             return VerifyOutput(findings=(), checked=(f"{len(statements)} statements of `mask`",) if statements else ())
         index, error = failed
         if isinstance(error, Retryable):
             raise error
-        reach.sql(MAINTENANCE, f"DROP DATABASE IF EXISTS {sql.name(input.restored)} WITH (FORCE);\n")
+        reach.sql(MAINTENANCE, sql.dropped(input.restored))
         return VerifyOutput(
             findings=(f"mask statement {index + 1}: {error.message}; {input.restored} was dropped",), checked=()
         )
 
     @activity.defn(name=contract.SWAP.name, no_thread_cancel_exception=True)
     def swap(self, input: SwapInput) -> SwapOutput:
-        """Let a restored database take the place of the live one, which is kept under another name.
+        """Let a restored database take the place of the live one, which is kept under another name if there is one.
 
         Raises:
             RestoreRefused: a name could be a live one, the databases are not there, or somebody who is connected
@@ -125,7 +134,13 @@ class Restoring:
         names = (input.database, input.restored, input.kept)
         for tried in range(TRIES):
             found = {database.name: database for database in _databases(reach, names)}
-            if swap.due(found, *names) == "done":
+            if set(found) == {input.database} and moved(input.restored, found[input.database].comment):
+                return SwapOutput(seconds=0.0, closed=0)
+            due = swap.due(found, *names)
+            if due == "move":
+                _move(reach, found[input.restored], input.database)
+                return SwapOutput(seconds=0.0, closed=0)
+            if due == "done":
                 reach.sql(MAINTENANCE, swap.opened(names))
                 # Nobody knows how long the attempt took that did it.
                 since = activity.info().scheduled_time.timestamp()
@@ -154,6 +169,13 @@ def _live(site: BackupSite) -> list[str]:
     return [database.name for database in site.databases]
 
 
+def _move(reach: Reach, restored: DatabaseFacts, name: str) -> None:
+    """Give a restored database a name that nobody has. Who may connect is for `apply` to say."""
+    require_whole(restored.name, restored.comment)
+    swap.require_mine([restored], reach.server.user)
+    reach.sql(MAINTENANCE, f"ALTER DATABASE {sql.name(restored.name)} RENAME TO {sql.name(name)};\n")
+
+
 def _swapped(reach: Reach, cloud: Cloud, live: DatabaseFacts, restored: DatabaseFacts, kept: str) -> SwapOutput | None:
     """Swap, unless an earlier attempt is faster."""
     # The administrator may end others' connections from now on, as far as the server lets it say so.
@@ -161,6 +183,7 @@ def _swapped(reach: Reach, cloud: Cloud, live: DatabaseFacts, restored: Database
     reach.sql(MAINTENANCE, sql.become_members(dict.fromkeys(roles)))
     names = (live.name, restored.name, kept)
     swap.require_mine(_databases(reach, names), reach.server.user)
+    require_whole(restored.name, restored.comment)
     reach.sql(MAINTENANCE, ";\n".join([*swap.carried_over(live, restored), ""]))
     users = _on_their_own(reach, cloud, swap.grantees(live))
     answered = reach.script(

@@ -48,11 +48,7 @@ class DatabaseLifecycle(Lifecycle):
         """See `Lifecycle`."""
         fetch = partial(self.cloud.api(RdbV1API).list_databases, skip_size_retrieval=True)
         found = _items(fetch, "databases", parent)
-        return [
-            self._observed(parent, database, scope)
-            for database in found
-            if not _is_aside(database.name)
-        ]
+        return [self._observed(parent, database, scope) for database in found if not _is_aside(database.name)]
 
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""

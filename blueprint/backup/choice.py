@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from blueprint.backup.catalogue import Catalogue, Entry
-from blueprint.backup.scratch import kept_name, require_scratch, restore_name
+from blueprint.backup.scratch import RESTORE, kept_name, require_scratch, restore_name
 from blueprint.backup.site import BackupSite
 from blueprint.errors import BackupFailed, RestoreRefused
 from blueprint.resource import Model
@@ -117,6 +117,12 @@ def plan_restore(
         )
     if to:
         require_scratch(to, live_names(on))
+        if not to.startswith(RESTORE):
+            raise RestoreRefused(
+                "is a name of what a drill makes, or of what a restore keeps",
+                subject=to,
+                remedy=f"a name that begins with {RESTORE} fits",
+            )
     return DatabaseRestore(
         entry=backup_to_restore(catalogue, asset, id),
         restored=to or restore_name(database, run),

@@ -144,12 +144,13 @@ class LoadInput(Model):
     asset: str
     id: str
     into: str
-    """Name of the database that is made for it. If it exists, it is dropped first: it must be of a scratch name, see
-    `blueprint.backup.scratch`."""
+    """Name of the database that is made for it: it must be of a scratch name, see `blueprint.backup.scratch`. If it
+    exists and is of this restore, it is made anew unless it is loaded; see `blueprint.backup.mark`."""
     on: BackupSite | None = None
     """Environment whose server gets it; the backup's own if None."""
     run: str = ""
-    """What tells this restore from all others, for whatever it leaves behind while it runs."""
+    """What tells this restore from all others, for whatever it leaves behind while it runs; the backup's id if
+    empty."""
 
 
 class LoadOutput(Model):
@@ -158,6 +159,8 @@ class LoadOutput(Model):
     bytes: int
     """Before compression."""
     seconds: float
+    left_out: tuple[str, ...] = ()
+    """What only a superuser can make, and was not: event triggers, publications."""
 
 
 class VerifyInput(Model):
@@ -186,6 +189,8 @@ class DropInput(Model):
     site: BackupSite
     names: tuple[str, ...] = ()
     """These; all of a drill's scratch names if empty."""
+    run: str = ""
+    """Of these only what this restore made; whosever it is if empty."""
 
 
 class DropOutput(Model):
@@ -296,6 +301,9 @@ class ManagedRestoreInput(Model):
     """The backup that has the snapshot."""
     name: str
     """Name of the new instance."""
+    began: float = 0.0
+    """When the restore began, seconds since the epoch: an instance of that name that is younger is its own, whoever
+    asks for it once more. As the activity if 0."""
 
 
 class ManagedRestoreOutput(Model):

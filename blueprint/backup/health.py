@@ -69,6 +69,8 @@ class _Seen:
         self.entries = sorted(catalogue.of(asset), key=lambda entry: (entry.point, entry.id), reverse=True)
         self.whole = [entry for entry in self.entries if not entry.damaged]
         self.newest = next(iter(self.whole), None)
+        # A source whose clock is ahead would make a backup that is never late: it shows nothing later than its end.
+        self.newest_age = now - min(self.newest.point, self.newest.ended) if self.newest else None
         self.good = next((entry for entry in self.entries if entry.state == "good"), None)
         drills = sorted((drill for entry in self.entries for drill in entry.drills), key=lambda drill: drill.at)
         self.drill = drills[-1] if drills else None
@@ -87,7 +89,7 @@ def _asset_health(seen: _Seen) -> AssetHealth:
     return AssetHealth(
         asset=seen.asset,
         newest=newest.id if newest else "",
-        newest_age=now - newest.point if newest else None,
+        newest_age=seen.newest_age,
         newest_size=newest.size if newest else 0,
         newest_seconds=newest.ended - newest.started if newest else 0.0,
         good=good.id if good else "",
@@ -109,9 +111,9 @@ def _missing(seen: _Seen) -> str:
 
 
 def _late(seen: _Seen) -> str:
-    if not seen.newest or seen.now - seen.newest.point <= seen.site.late_after:
+    if not seen.newest or seen.newest_age is None or seen.newest_age <= seen.site.late_after:
         return ""
-    age, allowed = _span(seen.now - seen.newest.point), _span(seen.site.late_after)
+    age, allowed = _span(seen.newest_age), _span(seen.site.late_after)
     return f"the newest backup, {seen.newest.id}, is {age} old; {allowed} are allowed -> {seen.do('backup')}"
 
 

@@ -21,6 +21,9 @@ AT_ONCE = 64 << 20
 MOST_PARTS = 1000
 """Of one upload: Scaleway's limit, a tenth of that of AWS."""
 
+BEFORE_RESTORE = "before restore"
+"""Reason of a backup of what a restore is about to write over: nobody wanted it so."""
+
 YOUNG = 2.0
 """Seconds within which an object can change again and look the same in a listing."""
 
@@ -171,20 +174,23 @@ def difference(wanted: ObjectVersion | None, live: ObjectVersion | None) -> Diff
 
 
 def backup_for(entries: Iterable[Entry], at: float | None) -> Entry:
-    """The backup of a bucket that knows best what there was at a moment.
+    """The backup of a bucket that knows best what there was at a moment, and is not known to be bad.
 
     Args:
         entries: the bucket's backups.
-        at: the moment; the newest backup if None.
+        at: the moment; if None the newest backup, but not one of what a restore was about to write over.
 
     Raises:
         RestoreRefused: none does.
     """
-    usable = sorted((entry for entry in entries if not entry.damaged), key=lambda entry: entry.point)
+    usable = sorted((entry for entry in entries if entry.state != "bad"), key=lambda entry: entry.point)
     if not usable:
-        raise RestoreRefused("there is no readable backup of it", remedy="`scaleway-infra backups` lists what there is")
+        raise RestoreRefused(
+            "there is no backup of it that is not known to be bad",
+            remedy="`scaleway-infra backups` lists what there is",
+        )
     if at is None:
-        return usable[-1]
+        return next((entry for entry in reversed(usable) if entry.reason != BEFORE_RESTORE), usable[-1])
     # The first one after it has every version of then, and its lifecycle had the least time to remove one.
     if covering := next((entry for entry in usable if entry.point >= at and entry.versioned), None):
         return covering

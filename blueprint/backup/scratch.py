@@ -12,6 +12,8 @@ DRILL, RESTORE, KEPT = "drill_", "restore_", "before_"
 RESERVED = (DRILL, RESTORE, KEPT)
 LONGEST = 63
 """Bytes of a name in PostgreSQL; a longer one would be cut off without a word."""
+_PLAIN = re.compile(rf"[A-Za-z0-9_.-]{{1,{LONGEST}}}")
+"""What a name may be made of that units and files on a node are called by, too."""
 
 
 def drill_name(database: str, unique: str) -> str:
@@ -37,12 +39,23 @@ def require_scratch(name: str, live: Collection[str]) -> None:
         live: names of the environment's databases.
 
     Raises:
-        RestoreRefused: it could be a live one.
+        RestoreRefused: it could be a live one, or the server or a node would take it for another one.
     """
     if name in live or not name.startswith(RESERVED):
         raise RestoreRefused("could be a live database: nothing is done to it", subject=name)
+    if not _PLAIN.fullmatch(name):
+        raise RestoreRefused(
+            "is no name that it can have",
+            subject=name,
+            remedy=f"at most {LONGEST} letters, digits, `_`, `.` and `-` fit",
+        )
+
+
+def ending(unique: str) -> str:
+    """How all names end that one run makes."""
+    return "_" + re.sub("[^a-z0-9]", "", unique.lower())
 
 
 def _name(start: str, database: str, unique: str) -> str:
-    end = "_" + re.sub("[^a-z0-9]", "", unique.lower())
+    end = ending(unique)
     return f"{start}{database}"[: LONGEST - len(end)] + end

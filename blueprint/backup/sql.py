@@ -33,3 +33,16 @@ def become_members(roles: Iterable[str]) -> str:
         "EXCEPTION WHEN insufficient_privilege OR undefined_object OR invalid_grant_operation THEN NULL; END $do$;\n"
         for role in roles
     )
+
+
+def dropped(database: str) -> str:
+    """What psql is told to drop a database, if it exists, whoever is connected to it.
+
+    Not `WITH (FORCE)`: only a superuser may end an autovacuum worker by that, and a database that was just loaded has
+    one. A drop without it asks the worker to leave. Clients that may not be ended keep the database, for then.
+    """
+    return (
+        "SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity "
+        f"WHERE datname = {text(database)} AND pg_has_role(usesysid, 'MEMBER') AND pid <> pg_backend_pid() \\gset\n"
+        f"DROP DATABASE IF EXISTS {name(database)};\n"
+    )

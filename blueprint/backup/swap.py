@@ -21,13 +21,16 @@ LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_
 
 LOOK = """
 SELECT coalesce(json_agg(json_build_object(
-    'name', datname, 'owner', pg_get_userbyid(datdba), 'open', datallowconn,
+    'name', datname, 'owner', pg_get_userbyid(datdba), 'comment', coalesce(shobj_description(oid, 'pg_database'), ''),
     'mine', pg_has_role(datdba, 'USAGE'),
     'acl', (SELECT coalesce(json_agg(json_build_array(
                 coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type)), '[]')
             FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))),
     'settings', (SELECT coalesce(json_agg(setting), '[]') FROM pg_db_role_setting, unnest(setconfig) AS setting
-                 WHERE setdatabase = d.oid AND setrole = 0))), '[]')
+                 WHERE setdatabase = d.oid AND setrole = 0),
+    'role_settings', (SELECT coalesce(json_agg(json_build_array(pg_get_userbyid(setrole), setting)), '[]')
+                      FROM pg_db_role_setting, unnest(setconfig) AS setting
+                      WHERE setdatabase = d.oid AND setrole <> 0))), '[]')
 FROM pg_database d WHERE {chosen}"""
 """Gives `DatabaseFacts` in JSON, of the databases that are chosen."""
 
@@ -44,14 +47,15 @@ class DatabaseFacts(Model):
     """(grantee, privilege), as granted or by default; the grantee is empty for everybody."""
     settings: tuple[str, ...] = ()
     """`name=value` of `ALTER DATABASE ... SET`."""
-    open: bool = True
-    """Whether one can connect."""
+    role_settings: tuple[tuple[str, str], ...] = ()
+    """(role, `name=value`) of `ALTER ROLE ... IN DATABASE ... SET`."""
+    comment: str = ""
     mine: bool = True
     """Whether whoever asks is its owner, or may act as its owner: nobody else can rename it."""
 
 
-def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal["swap", "done"]:
-    """What is left to do.
+def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal["swap", "move", "done"]:
+    """What is left to do: "move" if nothing has the name that counts.
 
     Args:
         found: names of databases that exist.
@@ -65,6 +69,8 @@ def due(found: Collection[str], live: str, restored: str, kept: str) -> Literal[
     there = (live in found, restored in found, kept in found)
     if there == (True, True, False):
         return "swap"
+    if there == (False, True, False):
+        return "move"
     if there == (True, False, True):
         return "done"
     missing = [name for name in (live, restored) if name not in found]
@@ -93,8 +99,12 @@ def carried_over(live: DatabaseFacts, restored: DatabaseFacts) -> list[str]:
     target = sql.name(restored.name)
     return [
         *(f"REVOKE ALL ON DATABASE {target} FROM {_whom(grantee)} CASCADE" for grantee in grantees(restored)),
-        *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != live.owner),
+        *(f"GRANT {right} ON DATABASE {target} TO {_whom(who)}" for who, right in live.acl if who != restored.owner),
         *(f"ALTER DATABASE {target} SET {_setting(each)}" for each in live.settings),
+        *(
+            _if_permitted(f"ALTER ROLE {sql.name(role)} IN DATABASE {target} SET {_setting(each)}")
+            for role, each in live.role_settings
+        ),
     ]
 
 
@@ -159,6 +169,11 @@ def grantees(database: DatabaseFacts) -> list[str]:
 
 def _whom(grantee: str) -> str:
     return sql.name(grantee) if grantee else "PUBLIC"
+
+
+def _if_permitted(statement: str) -> str:
+    # As a text, which nothing in the statement can end: users choose their settings.
+    return f"DO {sql.text(f'BEGIN {statement}; EXCEPTION WHEN insufficient_privilege THEN NULL; END')}"
 
 
 def _setting(setting: str) -> str:

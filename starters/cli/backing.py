@@ -101,6 +101,8 @@ def backups(session: Session, environment: str, only: tuple[str, ...]) -> None:
         engine = await session.engine()
         looking = library.backups(engine, site, only)
         found = await patiently(session, engine, looking, f"reading the backups of {environment}")
+        # Of what the file does not declare any longer there may be backups.
+        assets_in(site, tuple(asset for asset in only if not found.catalogue.of(asset)))
         if session.is_json:
             session.print_json(found.model_dump(mode="json"))
             return
@@ -181,15 +183,16 @@ def retention(
         if not approval.given and not approval.ask():
             session.stderr.print("Nothing was deleted.")
             return Exit.FAILED
-        output = await in_turn(
-            session,
-            engine,
-            loaded,
-            lambda: library.retention(engine, request),
-            turn=backup_turn,
-            wait=wait,
-            detach=detach,
-        )
+        with shown_on_failure(session, RetentionOutput, retention_text):
+            output = await in_turn(
+                session,
+                engine,
+                loaded,
+                lambda: library.retention(engine, request),
+                turn=backup_turn,
+                wait=wait,
+                detach=detach,
+            )
         show(session, output, retention_text)
         return Exit.DONE
 
@@ -217,8 +220,8 @@ def pin(session: Session, environment: str, id: str, asset: str, reason: str) ->
 
     async def main() -> None:
         engine = await session.engine()
-        await patiently(session, engine, library.pin(engine, site, asset, id, reason), f"pinning {id}")
-        session.console.print(f"{asset} {id} stays until `scaleway-infra unpin`.")
+        entry = await patiently(session, engine, library.pin(engine, site, asset, id, reason), f"pinning {id}")
+        show(session, entry, lambda _: f"{asset} {id} stays until `scaleway-infra unpin`.")
 
     session.run(main)
 
@@ -234,8 +237,8 @@ def unpin(session: Session, environment: str, id: str, asset: str) -> None:
 
     async def main() -> None:
         engine = await session.engine()
-        await patiently(session, engine, library.unpin(engine, site, asset, id), f"unpinning {id}")
-        session.console.print(f"{asset} {id} goes when no rule wants it any more.")
+        entry = await patiently(session, engine, library.unpin(engine, site, asset, id), f"unpinning {id}")
+        show(session, entry, lambda _: f"{asset} {id} goes when no rule wants it any more.")
 
     session.run(main)
 

@@ -77,19 +77,10 @@ class Wish:
         for kind, options in belongs.items():
             for option in options:
                 if getattr(self, option) and kind != named[0]:
-                    raise UsageRefused(
-                        f"--{option.replace('_', '-')} is for --{kind}", remedy=f"leave it out, or --{kind}"
-                    )
-        for one, other in (
-            ("to", "in_place"),
-            ("backup", "back_to"),
-            ("to", "back_to"),
-            ("into", "back_to"),
-            ("backup", "at"),
-        ):
+                    raise UsageRefused(f"{_flag(option)} is for --{kind}", remedy=f"leave it out, or --{kind}")
+        for one, other in _EITHER:
             if getattr(self, one) and getattr(self, other):
-                names = [f"--{name.replace('_', '-')}" for name in (one, other)]
-                raise UsageRefused(f"{' and '.join(names)} at once", remedy="one of them")
+                raise UsageRefused(f"{_flag(one)} and {_flag(other)} at once", remedy="one of them")
 
 
 def _flag(option: str) -> str:
@@ -101,7 +92,9 @@ def _flag(option: str) -> str:
 @click.option("--database", metavar="NAME", help="A database, from its backup.")
 @click.option("--bucket", metavar="NAME", help="A bucket, by its full name: only what differs is written.")
 @click.option("--instance", metavar="NAME", help="A new database instance of that name, from Scaleway's snapshot.")
-@click.option("--backup", default="", metavar="ID", help="Which backup; the newest good one if left out.")
+@click.option(
+    "--backup", default="", metavar="ID", help="Which; else the newest good one, of a bucket the newest not bad."
+)
 @click.option("--to", default="", metavar="NAME", help="Database: the name of the restored one, beside the live one.")
 @click.option("--in-place", is_flag=True, help="Database: it takes the place of the live one, which is kept.")
 @click.option("--into", metavar="ENV", help="Database: another environment gets it, masked.")
@@ -121,7 +114,8 @@ def restore(
     """Bring a database, a bucket or an instance back.
 
     A database is restored beside the live one and checked there. With --in-place the two change names in the end, after
-    a safety backup; the one that was live is kept. A restore that fails changes nothing.
+    a safety backup; the one that was live is kept. If that fails, nothing has changed. A bucket is backed up first, and
+    then objects of it that differ are written over.
 
     \b
     Examples: scaleway-infra restore prod --database equitya
@@ -226,7 +220,9 @@ class Restoring:
             write=not wish.dry_run,
         )
         request = RestoreBucketInput(request=wanted, origin=origin())
-        if not wish.dry_run and not self._approved(f"Objects of {bucket} that differ are overwritten."):
+        newer = " Those that came later are deleted." if wish.remove_newer else ""
+        what = f"Objects of {bucket} that differ are overwritten.{newer} What is there now is backed up first."
+        if not wish.dry_run and not self._approved(what):
             return Exit.FAILED
 
         def text(output: BucketRestoreOutput) -> RenderableType:
@@ -297,8 +293,8 @@ def drop(session: Session, environment: str, name: str, yes: bool, confirm: str 
         output: DropOutput | None = await in_turn(
             session, engine, loaded, lambda: library.drop_database(engine, request), wait=wait, detach=False
         )
-        if output is not None:
-            session.console.print(f"Dropped: {', '.join(output.names) or 'nothing: there is no such database'}")
+        nothing = "nothing: there is no such database"
+        show(session, output, lambda dropped: f"Dropped: {', '.join(dropped.names) or nothing}")
         return Exit.DONE
 
     return session.run(main)

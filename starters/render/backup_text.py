@@ -117,6 +117,10 @@ def retention_text(output: RetentionOutput) -> RenderableType:
         lines.append(Text(f"  of runs that never ended, and of no backup: {swept.objects + swept.uploads} objects"))
     if output.locked:
         lines.append(Text(f"  {output.locked} objects are still kept by the bucket's lock", style="yellow"))
+    if swept.skipped:
+        unread = f"  not swept, because a backup of it cannot be read: {', '.join(swept.skipped)}"
+        lines.append(Text(unread, style="yellow"))
+    lines += [Text(f"  {trouble}", style="red") for trouble in output.troubles]
     return Group(*lines)
 
 
@@ -127,6 +131,7 @@ def restored_database_text(output: RestoreDatabaseOutput) -> RenderableType:
         lines.append(Text(f"  backup {output.id}: {size(output.bytes)} in {duration(output.seconds)}"))
     lines += [Text(f"  ✓ {checked}", style="dim") for checked in output.checked]
     lines += [Text(f"  ✗ {finding}", style="red") for finding in output.findings]
+    lines += [Text(f"  ! only a superuser can make it, so it is not there: {item}") for item in output.left_out]
     if output.kept:
         lines.append(Text(f"  nobody could connect for {duration(output.away)}"))
         lines.append(Text(f"  what was live is kept as {output.kept}"))

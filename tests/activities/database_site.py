@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -25,7 +26,8 @@ from blueprint.backup.site import BackupSite, DatabaseAsset, Retention, SecretPl
 from blueprint.errors import EngineError, Retryable
 from blueprint.resource import secret
 from emulator.real.machines.follower import Machines
-from emulator.real.postgresql.client import programs
+from emulator.real.postgresql.client import Client, programs
+from emulator.real.postgresql.server import socket_of
 from tests.activities.conftest import TARGET
 from tests.activities.ssh_site import INSTANCE, NODE, SECRETS, Behind
 from tests.emulator.real.local import eventually, real_emulator
@@ -126,6 +128,17 @@ class DatabaseSite(Behind):
         command, env = self.command(database, user, instance)
         done = subprocess.run([*command, "-c", text], env=env, capture_output=True, text=True, timeout=60, check=False)
         return (done.stdout or done.stderr).strip()
+
+    def sql_file(self, text: str) -> str:
+        """The first line that the administrator is answered to what psql reads as a file."""
+        command, env = self.command("rdb", ADMIN)
+        done = subprocess.run([*command, "-f", "-"], env=env, input=text, capture_output=True, text=True, check=True)
+        return done.stdout.partition("\n")[0]
+
+    def as_superuser(self, text: str) -> str:
+        """What the server answers to those who run it."""
+        [endpoint] = self.instance["endpoints"]
+        return asyncio.run(Client(socket_of(self.instance["id"]), endpoint["port"]).sql(text))
 
     def databases_there(self) -> set[str]:
         """Names of all databases of the server."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from activities.backup.reading import FAILURES_TOLD
 from activities.backup.store import BackupStore, manifest_key
 from blueprint.backup import layout
 from blueprint.backup.catalogue import Entry
@@ -128,6 +129,20 @@ def test_failures_are_noted(house: BackupHouse) -> None:
         assert house.catalogues.note_failure(NoteInput(site=house.site, failure=note)) == note
 
     assert [note.id for note in house.catalogue().failures] == ["20261127T143005Z-3f2a", "20261126T143005Z-3f2a"]
+
+
+def test_of_many_failures_the_newest_are_told(house: BackupHouse) -> None:
+    """Of each asset: a result of Temporal's has an end."""
+    for number in range(FAILURES_TOLD + 5):
+        note = Failure(id=f"{number:04}", asset=DATABASE, at=float(number), code="unavailable", message="no answer")
+        house.catalogues.note_failure(NoteInput(site=house.site, failure=note))
+    other = Failure(id="0000", asset=BUCKET, at=0.0, code="unavailable", message="no answer")
+    house.catalogues.note_failure(NoteInput(site=house.site, failure=other))
+
+    failures = house.catalogue().failures
+
+    assert [failure.at for failure in failures if failure.asset == DATABASE] == [float(n) for n in range(24, 4, -1)]
+    assert failures[-1] == other
 
 
 def test_pins(house: BackupHouse) -> None:

@@ -148,6 +148,18 @@ def test_a_worker_that_goes_leaves_the_dump_to_its_successor(site: DatabaseSite)
     assert site.units() == ""
 
 
+def test_a_worker_that_goes_once_the_backup_is_there_leaves_nothing_on_the_node(site: DatabaseSite) -> None:
+    """It was killed between the manifest and the end of the transfer's files: the next attempt removes them."""
+    request = site.asset_input()
+    entry = site.step(site.databases.database, request)
+    site.on_node(f"install -d -m 0700 /run/scaleway-infra/dump.{LIVE}.{entry.id}/urls")
+    assert site.units()
+
+    assert site.step(site.databases.database, request, node=NODE) == entry
+
+    assert site.units() == ""
+
+
 def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite) -> None:
     """Which goes on where it is, and does not begin anew; a cancelled one ends."""
     entry = site.backed_up()
@@ -162,7 +174,8 @@ def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite)
         assert Attempt(site.loading.load, request).error() is None
         assert site.verify(entry, "drill_equitya_long").findings == ()
 
-        cancelled = Attempt(site.loading.load, request)
+        other = request.model_copy(update={"into": "drill_equitya_other"})
+        cancelled = Attempt(site.loading.load, other)
         eventually(lambda: transfer_pid(site), "a transfer runs")
         cancelled.cancel()
         assert isinstance(cancelled.error(), NotReady)
@@ -170,6 +183,27 @@ def test_a_worker_that_goes_leaves_the_load_to_its_successor(site: DatabaseSite)
     finally:
         site.emulator.faults()
         site.step(site.restoring.drop, DropInput(site=site.site))
+
+
+def test_a_load_that_is_killed_leaves_no_secret(site: DatabaseSite) -> None:
+    """Nor a row, also if no worker comes back."""
+    request = LoadInput(site=site.site, asset=f"db/{LIVE}", id=site.backed_up().id, into="drill_equitya_killed")
+    site.emulator.faults({"operation": "GET /lssm-prod-backup/*/data-*", "kind": "slow", "seconds": 4, "count": 2})
+    inside = f"cd /run/scaleway-infra/load.drill_equitya_killed.{request.id} && ls -A"
+    try:
+        attempt = Attempt(site.loading.load, request)
+        eventually(lambda: "schema.dump" in site.on_node(f"{inside} || true"), "it has begun")
+        attempt.stop_worker()
+        assert isinstance(attempt.error(), NotReady)
+        assert "identity" in site.on_node(inside).split()
+        site.on_node(f"kill -KILL {transfer_pid(site)}")
+        eventually(lambda: not transfer_pid(site), "it has ended")
+        assert not {"identity", "job.json", "schema.dump"} & set(site.on_node(inside).split())
+    finally:
+        site.emulator.faults()
+    assert site.step(site.loading.load, request).bytes
+    assert site.units() == ""
+    site.step(site.restoring.drop, DropInput(site=site.site))
 
 
 def test_another_node_takes_over(site: DatabaseSite) -> None:
@@ -239,6 +273,23 @@ def test_a_node_that_lacks_a_program_says_so(site: DatabaseSite) -> None:
     assert site.units() == ""
 
 
+def test_rows_that_policies_hide_are_in_the_backup(site: DatabaseSite) -> None:
+    """Or there is none, and it says what to do: where not even the owner sees all."""
+    site.sql("CREATE TABLE hidden (n int); INSERT INTO hidden SELECT generate_series(1, 5)")
+    site.sql("ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON hidden USING (n < 3)")
+    try:
+        entry = site.backed_up()
+        manifest = site.store.manifest(entry.asset, entry.id)
+        assert manifest.database
+        assert {table.name: table.rows for table in manifest.database.tables}["public.hidden"] == 5
+        site.sql("ALTER TABLE hidden FORCE ROW LEVEL SECURITY")
+        with pytest.raises(Refused, match="hides rows of hidden") as caught:
+            site.backed_up()
+        assert f'ALTER ROLE "{ADMIN}" BYPASSRLS' in caught.value.remedy
+    finally:
+        site.sql("DROP TABLE hidden")
+
+
 def test_a_store_that_refuses_makes_no_backup(site: DatabaseSite) -> None:
     """The next one is as good as any."""
     request = site.asset_input()
@@ -267,6 +318,7 @@ def test_a_damaged_backup_is_refused_by_name(site: DatabaseSite) -> None:
         site.load(entry, "drill_equitya_damaged")
     site.store.put(key, content)
     site.load(entry, "drill_equitya_damaged")
+    site.step(site.restoring.drop, DropInput(site=site.site))
 
     right = site.reveal("backup-key")
     other = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
@@ -316,3 +368,20 @@ def test_a_name_that_could_be_live_is_never_loaded_or_dropped(site: DatabaseSite
     with pytest.raises(RestoreRefused):
         site.step(site.restoring.drop, DropInput(site=site.site, names=(name,)))
     assert site.sql("SELECT count(*) FROM orders") == "20000"
+
+
+def test_a_database_is_dropped_while_the_server_vacuums_it(site: DatabaseSite) -> None:
+    """What was just loaded is vacuumed soon after, by a process that only a superuser may end."""
+    name = "drill_equitya_vacuumed"
+    site.as_superuser("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    site.as_superuser("SELECT pg_reload_conf()")
+    site.sql(f"CREATE DATABASE {name} OWNER _rdb_superadmin", MAINTENANCE, ADMIN)
+    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_analyze_threshold = 1"
+    rows = "SELECT n, repeat('x', 500) FROM generate_series(1, 20000) n"
+    site.sql(f"CREATE TABLE many (n, text) WITH ({slow}) AS {rows}", name, ADMIN)
+    at_it = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND backend_type LIKE 'autovacuum%'"
+    eventually(lambda: site.as_superuser(at_it) != "0", "the server vacuums it")
+
+    assert site.step(site.restoring.drop, DropInput(site=site.site, names=(name,))).names == (name,)
+
+    assert name not in site.databases_there()

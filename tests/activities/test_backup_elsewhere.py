@@ -80,6 +80,9 @@ def test_staging_gets_production_masked(prod: DatabaseSite) -> None:
 
     prod.load(entry, "restore_equitya_stg", on=stg.site)
 
+    ask = "SELECT count(DISTINCT name) FROM customers"
+    refused = prod.sql(ask, "restore_equitya_stg", instance=stg.instance)
+    assert "permission denied for database" in refused, "nobody sees what is not masked"
     assert prod.verify(entry, "restore_equitya_stg", on=stg.site).findings == ()
     here = prod.changed(mask=("UPDATE customers SET name = 'somebody'",))
     request = MaskInput(site=here, database=LIVE, restored="restore_equitya_stg", on=stg.site)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.backup.managed import ManagedCopies
 from blueprint.backup.catalogue import Entry
@@ -97,6 +100,22 @@ def test_an_instance_from_a_snapshot_is_shut(site: DatabaseSite) -> None:
         assert eventually(lambda: site.sql("SELECT count(*) FROM orders") == "20000", "its data is there")
     finally:
         site.instance = before
+
+
+def test_an_instance_that_an_earlier_request_made_is_shut(site: DatabaseSite) -> None:
+    """An operator said retry: nothing is known any more but when the restore began. It must not stay open."""
+    entry, began = copied(site), time.time()
+    contents = site.store.manifest(INSTANCE, entry.id).managed
+    assert contents
+    body = {"instance_name": "db-lssm-prod-again"}
+    made = site.call("POST", f"/rdb/v1/regions/fr-par/snapshots/{contents.snapshot}/create-instance", body)
+    request = ManagedRestoreInput(site=managed(site), id=entry.id, name="db-lssm-prod-again", began=began)
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, scheduled_time=datetime.now(UTC) + timedelta(hours=1))
+    done = environment.run(ManagedCopies(site.clouds).restore, request)
+    assert done.instance == made["id"]
+    endpoints = site.call("GET", f"{RDB}/{done.instance}")["endpoints"]
+    assert [each["ip"] for each in endpoints] == [done.address]
 
 
 @pytest.mark.parametrize("name", ["db-lssm-prod", "db-of-others"])

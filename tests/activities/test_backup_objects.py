@@ -164,6 +164,21 @@ def test_objects_come_back_with_all_that_belongs_to_them(either: Bucket) -> None
     assert "late" not in either.contents()
 
 
+@pytest.mark.parametrize("key", ["..", "/lead//ing", "dir/", "a+b%20c", "car\rriage", "\x01", "k" * 1024])
+def test_odd_keys_come_back_and_go(bucket: Bucket, key: str) -> None:
+    """Also those that XML cannot carry."""
+    bucket.put(key)
+    bucket.put("usual")
+    entry = bucket.back_up()
+    bucket.s3.delete_object(Bucket=LIVE, Key=key)
+    empty = bucket.back_up()
+
+    assert bucket.restore(entry).restored == 1
+    assert key in bucket.contents()
+    assert bucket.restore(empty, remove_newer=True).removed == 1
+    assert list(bucket.contents()) == ["usual"]
+
+
 def test_metadata_alone_is_a_difference(bucket: Bucket) -> None:
     """The same content with other metadata or tags is brought back."""
     bucket.put("a", Metadata={"v": "1"})
@@ -226,11 +241,12 @@ def test_a_moment_before_a_backup_without_versions_is_refused(bucket: Bucket) ->
 
 @pytest.mark.parametrize("harm", ["removed", "other bytes"])
 def test_a_damaged_copy_is_refused_by_name(either: Bucket, harm: str) -> None:
-    """Everything else is brought back; what is damaged stays as it is."""
+    """Everything else is brought back; what is damaged stays as it is, and nothing is deleted."""
     either.put("a", b"first")
     either.put("b", b"second")
     entry = either.back_up()
     either.put("a", b"live")
+    either.put("newer", b"third")
     either.s3.delete_object(Bucket=LIVE, Key="b")
     blob = either.blob_of(entry, "a")
     if harm == "removed":
@@ -239,10 +255,10 @@ def test_a_damaged_copy_is_refused_by_name(either: Bucket, harm: str) -> None:
         either.store.s3.put_object(Bucket=STORE, Key=blob, Body=b"FIRST")
 
     with pytest.raises(Damaged) as refused:
-        either.restore(entry)
+        either.restore(entry, remove_newer=True)
 
     assert f"a ({blob})" in refused.value.message
-    assert either.contents() == {"a": b"live", "b": b"second"}
+    assert either.contents() == {"a": b"live", "b": b"second", "newer": b"third"}
 
 
 def test_a_damaged_copy_is_made_anew_while_its_source_is_there(bucket: Bucket) -> None:
@@ -390,6 +406,7 @@ def test_copies_that_go_while_a_backup_is_made_are_made_anew(bucket: Bucket) -> 
     blob = bucket.blob_of(failed, "a")
     bucket.store.delete([f"{layout.entry(bucket.site.store, failed.asset, failed.id)}{layout.MANIFEST}"])
     bucket.put("b")
+    settled(bucket, "b")
     bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 1.0})
 
     with ThreadPoolExecutor(1) as pool:
@@ -448,6 +465,34 @@ def test_a_burst_of_refusals_is_lived_through(either: Bucket, kind: str) -> None
     for number in range(20):
         either.put(f"{number:03}", b"other")
     assert either.restore(entry).restored == 20
+
+
+def test_a_cancelled_backup_ends_soon_and_its_copies_are_used(bucket: Bucket) -> None:
+    """It says how far it is, and is none until it is whole."""
+    for number in range(200):
+        bucket.put(f"{number:03}")
+    settled(bucket, "199")
+    bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 0.5, "count": None})
+    said: list[Any] = []
+    environment = ActivityEnvironment()
+
+    def cancel(*details: Any) -> None:
+        said.extend(details)
+        environment.cancel()
+
+    environment.on_heartbeat = cancel
+    wanted = AssetInput(
+        site=bucket.site, asset=f"bucket/{LIVE}", id="20261126T143005Z-3f2a", opened=OpenOutput(recipients=())
+    )
+
+    with pytest.raises(Unavailable, match="stopped"):
+        environment.run(bucket.objects.back_up, wanted)
+
+    bucket.emulator.faults()
+    assert "objects seen" in said[0]["what"]
+    with pytest.raises(Gone):
+        bucket.store.manifest(wanted.asset, wanted.id)
+    assert 0 < bucket.copied(bucket.back_up(id=wanted.id, attempt=2)) < 200
 
 
 def modified(bucket: Bucket, key: str) -> float:

@@ -63,7 +63,7 @@ class Clients:
         command, env = self._site.command()
         while not self._over.is_set():
             with subprocess.Popen(
-                [*command, "-c", "SELECT note FROM orders ORDER BY note LIMIT 1", "-c", "SELECT pg_sleep(1)"],
+                [*command, "-c", "SELECT note FROM orders ORDER BY note LIMIT 1", "-c", "SELECT pg_sleep(4)"],
                 env=env,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -77,6 +77,7 @@ def test_names_are_swapped_under_clients_that_come_back(site: DatabaseSite) -> N
     """Who may connect goes along, the kept one is closed to users, and the way back is the same."""
     before = site.sql("SELECT note FROM orders ORDER BY note LIMIT 1")
     site.sql(f"ALTER DATABASE {LIVE} SET search_path = public, pg_temp", MAINTENANCE, ADMIN)
+    site.sql(f"ALTER ROLE {USER} IN DATABASE {LIVE} SET work_mem = '7MB'")
     a_copy(site, "restore_equitya_1", "restored")
     with Clients(site) as clients:
         eventually(lambda: before in clients.seen, "clients are there")
@@ -87,6 +88,7 @@ def test_names_are_swapped_under_clients_that_come_back(site: DatabaseSite) -> N
     assert 0 < done.seconds < 10
     assert "restore_equitya_1" not in site.databases_there()
     assert site.sql("SHOW search_path") == "public, pg_temp"
+    assert site.sql("SHOW work_mem") == "7MB"
     assert "permission denied for database" in site.sql("SELECT 1", "before_equitya_1")
     assert site.sql("SELECT count(*) FROM orders", "before_equitya_1", ADMIN) == "20000"
     refused = site.sql("SELECT 1 FROM pg_database WHERE NOT datallowconn AND NOT datistemplate", MAINTENANCE, ADMIN)

@@ -116,6 +116,14 @@ def test_what_is_told() -> None:
     assert health.backups == 4
 
 
+def test_a_source_whose_clock_is_ahead() -> None:
+    """Its backups are late when no more are made, all the same."""
+    health = of("db/shop", entry(30, True, point=NOW + 365 * DAY, ended=NOW - 30 * HOUR))
+
+    assert "late" in [finding.trouble for finding in health.findings]
+    assert health.newest_age == 30 * HOUR
+
+
 def test_the_text_tells_what_the_drill_found() -> None:
     """A person need not look elsewhere."""
     (finding,) = of("db/shop", entry(1, False), entry(5, True)).findings

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from blueprint.backup.catalogue import Entry
+from blueprint.backup.manifest import DrillRecord
 from blueprint.backup.objects import (
     AT_ONCE,
     MOST_PARTS,
@@ -188,8 +189,27 @@ def test_a_moment_that_no_backup_knows_is_refused() -> None:
     assert backup_for([entry(20.0), entry(10.0)], 15.0).id == "10"
     with pytest.raises(RestoreRefused, match="no backup is as old"):
         backup_for([entry(20.0)], 15.0)
-    with pytest.raises(RestoreRefused, match="no readable backup"):
-        backup_for([entry(20.0, damaged="x")], None)
+
+
+def test_what_a_restore_was_about_to_write_over_is_not_the_newest() -> None:
+    """Whoever restores once more means the same as before; if there is nothing else, it is that."""
+    before = entry(20.0).model_copy(update={"reason": "before restore"})
+
+    assert backup_for([before, entry(10.0)], None).id == "10"
+    assert backup_for([before, entry(10.0)], 25.0).id == "20"
+    assert backup_for([before], None).id == "20"
+
+
+@pytest.mark.parametrize("at", [None, 15.0, 25.0])
+def test_a_backup_that_is_known_to_be_bad_has_to_be_asked_for_by_its_id(at: float | None) -> None:
+    """One whose drill failed serves no better than a damaged one."""
+    drill = DrillRecord(id="20", asset="bucket/files", at=21.0, seconds=1.0, passed=False)
+    bad = entry(20.0, versioned=True).model_copy(update={"drills": (drill,)})
+
+    assert backup_for([bad, entry(10.0)], at).id == "10"
+    for entries in ([bad], [entry(20.0, damaged="x")]):
+        with pytest.raises(RestoreRefused, match="not known to be bad"):
+            backup_for(entries, at)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from blueprint.errors import RestoreRefused
         ({"live", "restored", "other"}, "swap"),
         ({"live", "kept"}, "done"),
         ({"live"}, "restored does not exist"),
-        ({"restored"}, "live does not exist"),
+        ({"restored"}, "move"),
         ({"live", "restored", "kept"}, "kept exists already"),
         ({"kept", "restored"}, "live does not exist"),
     ],
 )
 def test_what_is_due_follows_from_the_names(found: set[str], expected: str) -> None:
     """Both names change at once, so there is nothing in between."""
-    if expected in ("swap", "done"):
+    if expected in ("swap", "move", "done"):
         assert due(found, "live", "restored", "kept") == expected
         return
     with pytest.raises(RestoreRefused, match=expected):
@@ -36,16 +36,20 @@ def test_who_may_connect_and_settings_go_along() -> None:
         owner="boss",
         acl=(("boss", "CREATE"), ("app", "CONNECT"), ("app", "TEMPORARY")),
         settings=('search_path="a b", public', "work_mem=4MB"),
+        role_settings=(("app", "statement_timeout=9s"),),
     )
     restored = DatabaseFacts(
         name="res'tored", owner="admin", acl=(("admin", "CREATE"), ("", "CONNECT"), ("", "TEMPORARY"))
     )
     assert carried_over(live, restored) == [
         'REVOKE ALL ON DATABASE "res\'tored" FROM PUBLIC CASCADE',
+        'GRANT CREATE ON DATABASE "res\'tored" TO "boss"',
         'GRANT CONNECT ON DATABASE "res\'tored" TO "app"',
         'GRANT TEMPORARY ON DATABASE "res\'tored" TO "app"',
         'ALTER DATABASE "res\'tored" SET "search_path" TO "a b", public',
         'ALTER DATABASE "res\'tored" SET "work_mem" TO \'4MB\'',
+        "DO 'BEGIN ALTER ROLE \"app\" IN DATABASE \"res''tored\" SET \"statement_timeout\" TO ''9s''; "
+        "EXCEPTION WHEN insufficient_privilege THEN NULL; END'",
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from blueprint.backup.catalogue import Catalogue, Entry
-from blueprint.backup.contract import BucketRestoreOutput, TransferProgress
+from blueprint.backup.contract import BucketRestoreOutput, SweepOutput, TransferProgress
 from blueprint.backup.health import AssetHealth, Finding
 from blueprint.backup.manifest import DrillRecord, Failure, Pin
 from blueprint.backup.retention import RetentionPlan, Verdict
@@ -24,9 +24,10 @@ from starters.render.backup_text import (
     restored_bucket_text,
     restored_database_text,
     retention_plan_text,
+    retention_text,
 )
 from starters.render.transfer_text import duration, size, transfer_text
-from workflows.backup.messages import BackupOutput, RestoreDatabaseOutput
+from workflows.backup.messages import BackupOutput, RestoreDatabaseOutput, RetentionOutput
 
 NOTHING = Wish(
     database=None,
@@ -218,6 +219,18 @@ def test_runs() -> None:
     text = told(retention_plan_text(plan))
     assert "1 of 2 go, 2.0 kB" in text
     assert "nothing of bucket/files goes: never drilled" in text
+
+
+def test_retention() -> None:
+    """What went, and whatever did not."""
+    swept = SweepOutput(objects=2, bytes=10, skipped=("bucket/equitya-prod-files",))
+    output = RetentionOutput(plan=RetentionPlan(), deleted=1, swept=swept, troubles=("db/equitya 1 is still there",))
+
+    text = told(retention_text(output))
+
+    assert "Deleted 1 backups" in text
+    assert "not swept, because a backup of it cannot be read: bucket/equitya-prod-files" in text
+    assert "db/equitya 1 is still there" in text
 
 
 def test_restores() -> None:

@@ -35,6 +35,27 @@ def test_words_tell_why(program: str, words: str, code: Code) -> None:
     assert code_of(program, words, Code.DUMP_FAILED) is code
 
 
+def test_no_row_is_told(tmp_path: Path) -> None:
+    """Errors go into histories and logs; what else was said is told."""
+    said = """\
+pg_restore: error: COPY failed for table "people": ERROR:  new row violates check constraint "adult"
+DETAIL:  Failing row contains (1, alice@example.com
+second line of alice).
+CONTEXT:  COPY people, line 1: "1 alice@example.com"
+pg_restore: error: could not execute query: ERROR:  could not create unique index "one"
+DETAIL:  Key (mail)=(alice@example.com) is duplicated.
+Command was: CREATE UNIQUE INDEX one ON people (mail) WHERE mail <> 'alice@example.com';
+pg_restore: warning: errors ignored on restore: 1
+"""
+    (tmp_path / "said").write_text(said)
+    run = Run(tmp_path)
+    with pytest.raises(TransferError) as caught:
+        run.output("sh", "-c", f"cat {tmp_path}/said >&2; exit 1", code=Code.LOAD_FAILED)
+    assert "alice" not in str(caught.value)
+    for word in ('"adult"', '"one"', "errors ignored"):
+        assert word in str(caught.value)
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_the_guilty_one_is_named(tmp_path: Path, place: int) -> None:
     """Not its neighbours, whom its end has cut off."""

@@ -6,6 +6,7 @@ import pytest
 
 from blueprint.backup.contract import BucketRestoreInput, BucketRestoreOutput
 from blueprint.backup.manifest import Pin
+from starters.engine import Run
 from tests.workflows.vault import BY, site_of
 from tests.workflows.vault_house import Vaults
 from workflows.backup.look import Backups, DropDatabase, PinBackup
@@ -18,11 +19,12 @@ from workflows.backup.messages import (
     RestoreInstanceInput,
 )
 from workflows.backup.restore_others import RestoreBucket, RestoreInstance
-from workflows.messages import AbortInput
+from workflows.identity import backup_turn
+from workflows.messages import AbortInput, SkipInput
 
 
 def test_a_bucket(vaults: Vaults) -> None:
-    """From the newest backup, which is pinned meanwhile."""
+    """From the newest backup, which is pinned meanwhile; what the restore writes over is backed up before."""
     house = vaults(site_of())
     house.vault.keep("bucket/files", 2)
     newest = house.vault.keep("bucket/files", 1)
@@ -32,7 +34,8 @@ def test_a_bucket(vaults: Vaults) -> None:
     )
     assert output.restored == 2
     assert house.vault.calls == [
-        "catalogue", "pin bucket/files", f"objects of {newest.id} into files/", "unpin bucket/files"
+        "catalogue", "pin bucket/files", "open", "bucket bucket/files", "published bucket/files", "report",
+        f"objects of {newest.id} into files/", "unpin bucket/files"
     ]  # fmt: skip
 
 
@@ -70,6 +73,33 @@ def test_a_bucket_that_cannot_be_restored(vaults: Vaults) -> None:
     house.home.run(house.engine.abort(run, AbortInput()))
     assert house.home.failure(run) == ("aborted", "ended by an operator: no reason given")
     assert not house.vault.pinned()
+
+
+def test_a_bucket_that_cannot_be_backed_up_before(vaults: Vaults) -> None:
+    """Nothing of it is written over, unless an operator wants it so."""
+    house = vaults(site_of())
+    house.vault.keep("bucket/files", 1)
+    house.vault.wrong["bucket"] = "permission_denied"
+    request = RestoreBucketInput(request=BucketRestoreInput(site=house.vault.site, bucket="files", id=""), origin=BY)
+
+    def until_asked() -> Run[BucketRestoreOutput]:
+        run = house.begin(RestoreBucket.run, request)
+        house.until_called("bucket", len(house.vault.named("bucket")) + 1)
+        backup = house.follow(backup_turn(house.vault.site.target.environment))
+        house.home.until_parked(backup, "bucket/files")
+        house.home.run(house.engine.skip(backup, SkipInput(step="bucket/files", reason="x")))
+        house.home.until_parked(run, "back up bucket/files")
+        return run
+
+    run = until_asked()
+    house.home.run(house.engine.abort(run, AbortInput(reason="x")))
+    assert house.home.failure(run)[0] == "aborted"
+    assert not house.vault.named("objects")
+
+    run = until_asked()
+    house.home.run(house.engine.skip(run, SkipInput(step="back up bucket/files", reason="x")))
+    house.result(run)
+    assert house.vault.named("objects")
 
 
 def test_a_backup_that_went_meanwhile(vaults: Vaults) -> None:
@@ -115,13 +145,15 @@ def test_an_instance(vaults: Vaults) -> None:
 
 
 def test_the_catalogue(vaults: Vaults) -> None:
-    """All of it, or some assets."""
+    """All of it, or some assets, and how they are; nobody else is told of it."""
     house = vaults(site_of())
-    house.vault.keep("db/orders", 1)
+    kept = house.vault.keep("db/orders", 1)
     house.vault.keep("db/people", 1)
     output: BackupsOutput = house.result(house.begin(Backups.run, BackupsInput(site=house.vault.site)))
     assert len(output.catalogue.entries) == 2
     assert [item.asset for item in output.assets] == list(house.vault.site.assets)
+    assert output.assets[0].newest == kept.id
+    assert house.vault.named("report") == []
     request = BackupsInput(site=house.vault.site, only=("db/people",))
     output = house.result(house.begin(Backups.run, request))
     assert [entry.asset for entry in output.catalogue.entries] == ["db/people"]

@@ -166,6 +166,18 @@ def test_findings_before_a_swap(vaults: Vaults, decision: str | None) -> None:
         assert house.vault.databases == UNTOUCHED
 
 
+def test_what_cannot_be_removed_is_told(vaults: Vaults) -> None:
+    """It may hold everything that the backup does, and nobody else looks for it."""
+    house, _ = vault_with_backups(vaults)
+    house.vault.wrong |= {"verify": "refused", "drop": "refused"}
+    with house.skipping():
+        run = begin(house, in_place=True)
+    code, message = house.home.failure(run)
+    assert code == "restore_failed"
+    assert "restore_orders_" in message
+    assert "is still there, `scaleway-infra drop` removes it" in message
+
+
 # -- the backup before -----------------------------------------------------------------------------------------------
 
 

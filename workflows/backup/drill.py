@@ -197,6 +197,9 @@ class DrillRun(Course):
             )
         finally:
             await self._remove(f"drop {scratch}", contract.DROP, DropInput(site=self._site, names=(scratch,)))
+        if loaded.left_out:
+            told = f"not restored, since only a superuser can make it: {', '.join(loaded.left_out)}"
+            found = found.model_copy(update={"checked": (*found.checked, told)})
         return loaded.bytes, loading + checking, found
 
     async def _bucket(self, entry: Entry, bucket: str) -> tuple[int, float, VerifyOutput]:

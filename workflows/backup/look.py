@@ -7,8 +7,9 @@ from temporalio import workflow
 from blueprint.backup import contract
 from blueprint.backup.catalogue import Entry
 from blueprint.backup.choice import live_names
-from blueprint.backup.contract import CatalogueInput, DropOutput, PinInput, SiteInput
+from blueprint.backup.contract import CatalogueInput, DropOutput, PinInput
 from blueprint.backup.contract import DropInput as DropRequest
+from blueprint.backup.health import health_of
 from blueprint.backup.scratch import require_scratch
 from blueprint.errors import RestoreRefused
 from workflows.backup.course import lean
@@ -23,12 +24,12 @@ class Backups:
 
     @workflow.run
     async def run(self, input: BackupsInput) -> BackupsOutput:
-        """Read the catalogue."""
+        """Read the catalogue. Nobody is told how the assets are but who asks."""
         site = lean(input.site)
         request = CatalogueInput(site=site, assets=input.only)
         catalogue = await look(contract.CATALOGUE, request, f"backups of {site.target.environment}")
-        report = await look(contract.REPORT, SiteInput(site=site), "how every asset is")
-        wanted = tuple(item for item in report.assets if not input.only or item.asset in input.only)
+        assets = health_of(site, catalogue, workflow.time())
+        wanted = tuple(item for item in assets if not input.only or item.asset in input.only)
         return BackupsOutput(catalogue=catalogue, assets=wanted)
 
 

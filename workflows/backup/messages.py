@@ -126,6 +126,8 @@ class RestoreDatabaseOutput(Model):
     """From the beginning to a usable database."""
     away: float = 0.0
     """Seconds for which nobody could connect."""
+    left_out: tuple[str, ...] = ()
+    """What only a superuser can make, and was not restored."""
     checked: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 from blueprint.backup import contract
 from blueprint.backup.choice import DatabaseRestore, declared, live_names, plan_restore
 from blueprint.backup.contract import CatalogueInput, DropInput, LoadInput, MaskInput, SwapInput, VerifyInput
 from blueprint.backup.layout import backup_id
 from blueprint.backup.scratch import kept_name, require_scratch
-from blueprint.errors import BackupFailed, Gone, RestoreFailed, RestoreRefused
-from blueprint.introduction import Introduction
-from workflows.backup.backup import Backup
+from blueprint.errors import RestoreFailed, RestoreRefused
 from workflows.backup.course import TRANSFER, Course, GivenUp, lean
-from workflows.backup.line import in_line
-from workflows.backup.messages import BackupInput, BackupOutput, RestoreDatabaseInput, RestoreDatabaseOutput
+from workflows.backup.messages import RestoreDatabaseInput, RestoreDatabaseOutput
 from workflows.backup.pins import pinned
+from workflows.backup.safety import backed_up_first
 from workflows.change import Steerable
-from workflows.failures import code_of, failure
-from workflows.identity import backup_turn
+from workflows.failures import failure
 from workflows.parking import Decision
 from workflows.release.timeline import Stopped
-
-SAFETY_TURN = timedelta(minutes=30)
-"""How long the backup before a restore waits until no other backup runs."""
 
 STOPPING = "the restored database is dropped, and the live one stays as it is; a swap that has begun comes to its end"
 """What happens if a restore is cancelled."""
@@ -70,6 +61,8 @@ class RestoreRun(Course):
         where = self._on.target.environment
         super().__init__(f"restore {self.id} of the database {input.database} in {where}", input.origin, STOPPING)
         self._began = workflow.time()
+        self._left = ""
+        """What could not be removed, in words."""
         self._output = RestoreDatabaseOutput(database=input.database)
 
     async def run(self) -> RestoreDatabaseOutput:
@@ -92,10 +85,13 @@ class RestoreRun(Course):
         except (RestoreRefused, GivenUp) as error:
             if self.parking.aborted is not None:
                 raise self.aborted() from None
-            raise failure(error if isinstance(error, RestoreRefused) else self._unrestored(error)) from None
+            raise failure(self._unrestored(error)) from None
 
-    def _unrestored(self, error: GivenUp) -> RestoreFailed:
-        text = f"{error.trouble}; the live database is as it was"
+    def _unrestored(self, error: RestoreRefused | GivenUp) -> RestoreRefused | RestoreFailed:
+        if isinstance(error, RestoreRefused):
+            error.message += self._left
+            return error
+        text = f"{error.trouble}; the live database is as it was{self._left}"
         return RestoreFailed(text, subject=self._input.database, remedy="mend the cause; then restore again")
 
     async def _plan(self) -> DatabaseRestore:
@@ -144,8 +140,11 @@ class RestoreRun(Course):
         finally:
             if not usable:
                 # After a swap that came to its end unseen there is no database of this name any more.
-                drop = DropInput(site=self._on, names=(plan.restored,))
-                await self.tidy(f"drop {plan.restored}", contract.DROP, drop, "nothing half restored stays")
+                drop = DropInput(site=self._on, names=(plan.restored,), run=self.id)
+                trouble = await self.tidy(f"drop {plan.restored}", contract.DROP, drop, "nothing half restored stays")
+                self._left = f"; {plan.restored} is still there, `scaleway-infra drop` removes it: {trouble}" * bool(
+                    trouble
+                )
         self._tell(seconds=round(workflow.time() - self._began, 2))
         return self._output
 
@@ -167,38 +166,9 @@ class RestoreRun(Course):
 
     async def _safety(self) -> None:
         """Back up the live database, unless there is none."""
-        site = self._input.into or self._input.site
-        environment = site.target.environment
+        site, origin = self._input.into or self._input.site, self._input.origin
         asset = declared(site, self._input.database)
-        request = BackupInput(site=site, only=(asset,), reason="before restore", origin=self._input.origin)
-        self.enter("backing up", f"The live database is backed up first, as `{backup_turn(environment)}`.")
-
-        async def backed_up() -> BackupOutput | None:
-            try:
-                return await in_line(
-                    Backup.run,
-                    request,
-                    id=backup_turn(environment),
-                    introduction=Introduction(
-                        "backup", environment, self._input.origin, f"Of {asset}, before it is replaced."
-                    ),
-                    patience=SAFETY_TURN,
-                )
-            except ChildWorkflowError as error:
-                if _gone(error):
-                    return None
-                raise
-
-        try:
-            made = await self.insist(
-                f"back up {asset}", lambda: asyncio.create_task(backed_up()), choices=SAFETY_CHOICES
-            )
-        except GivenUp as error:
-            if error.decision != "skip":
-                raise
-            return
-        if made:
-            self._tell(safety=made.id)
+        self._tell(safety=await backed_up_first(self, site, asset, origin, SAFETY_CHOICES))
 
     async def _load(self, plan: DatabaseRestore) -> None:
         self.enter("restoring", f"From the backup `{plan.entry.id}` into `{plan.restored}`; the live one is untouched.")
@@ -214,7 +184,7 @@ class RestoreRun(Course):
         loaded = await self.carry_out(
             f"load {plan.restored}", contract.LOAD, request, title, choices=CHOICES, attempt=TRANSFER
         )
-        self._tell(bytes=loaded.bytes)
+        self._tell(bytes=loaded.bytes, left_out=loaded.left_out)
 
     async def _check(self, plan: DatabaseRestore) -> None:
         """Hold it against the backup; before it replaces a live one, an operator says what findings mean."""
@@ -270,13 +240,6 @@ class RestoreRun(Course):
 
     def _tell(self, **facts: object) -> None:
         self._output = self._output.model_copy(update=facts)
-
-
-def _gone(error: ChildWorkflowError) -> bool:
-    """Whether a backup failed because there is no such database."""
-    if not isinstance(error.cause, ApplicationError) or code_of(error) != BackupFailed.code or not error.cause.details:
-        return False
-    return all(item.code == Gone.code for item in BackupOutput.model_validate(error.cause.details[0]).failures)
 
 
 @workflow.defn(name="RestoreDatabase")

@@ -23,6 +23,7 @@ from blueprint.release.record import Origin
 from workflows.backup.course import TRANSFER, Course, GivenUp, lean
 from workflows.backup.messages import RestoreBucketInput, RestoreInstanceInput
 from workflows.backup.pins import pinned
+from workflows.backup.safety import backed_up_first
 from workflows.change import Steerable
 from workflows.failures import failure
 from workflows.parking import Decision
@@ -38,6 +39,13 @@ BUCKET_CHOICES: Mapping[Decision, str] = {
     "abort": "objects that were restored stay so; the others are as they were, and the run fails",
 }
 """What an operator can say when a bucket cannot be restored."""
+
+SAFETY_CHOICES: Mapping[Decision, str] = {
+    "retry": "the backup is tried again: mend the cause first",
+    "skip": "the restore goes on without it: what it writes over is gone, unless the bucket keeps versions",
+    "abort": "nothing is restored, and the run fails",
+}
+"""What an operator can say when the bucket cannot be backed up before it is written to."""
 
 INSTANCE_CHOICES: Mapping[Decision, str] = {
     "retry": "it is tried again: mend the cause first",
@@ -115,7 +123,7 @@ class OneRestore(Course):
 
 @workflow.defn(name="RestoreBucket")
 class RestoreBucket(Steerable):
-    """Bring the objects of a bucket back: only what differs is written."""
+    """Bring the objects of a bucket back: only what differs is written, and what was there is backed up before."""
 
     run_state: OneRestore
 
@@ -139,6 +147,10 @@ class RestoreBucket(Steerable):
             return backup_to_restore(catalogue, asset, wish.id) if wish.id else backup_for(catalogue.of(asset), wish.at)
 
         async def restore(entry: Entry) -> BucketRestoreOutput:
+            if wish.write and not wish.into:
+                made = await backed_up_first(run, wish.site, asset, input.origin, SAFETY_CHOICES)
+                before = f" What was there before is in `{made}`." if made else ""
+                run.enter("restoring", f"From the backup `{entry.id}`.{before}")
             request = wish.model_copy(update={"site": run.site, "id": entry.id})
             what = f"objects from {entry.id}" if wish.write else f"what differs from {entry.id}"
             return await run.carry_out(
@@ -178,7 +190,7 @@ class RestoreInstance(Steerable):
             return backup_to_restore(catalogue, asset, input.id)
 
         async def restore(entry: Entry) -> ManagedRestoreOutput:
-            request = ManagedRestoreInput(site=run.site, id=entry.id, name=input.name)
+            request = ManagedRestoreInput(site=run.site, id=entry.id, name=input.name, began=workflow.time())
             title = f"{input.name} from the snapshot of {entry.id}"
             return await run.carry_out(
                 f"restore {asset}",

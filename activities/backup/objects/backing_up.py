@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 from activities.backup.objects.copying import OtherObject, Place, abort, copy, uploads_in
 from activities.backup.objects.lists import Copy, ListWriter, copies, name_of, read_list
-from activities.backup.objects.wire import CONNECTIONS, Wire
+from activities.backup.objects.wire import Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
@@ -48,6 +48,7 @@ class BucketBackup:
         self._unnamed: set[bytes] = set()
         """Those that the backup has from there, and none before it: a sweep that began earlier may remove them."""
         self._uploads: dict[str, str] = {}
+        self._progress = Progress()
 
     def run(self) -> Manifest:
         """Copy, and write the list; the manifest, to be published.
@@ -64,8 +65,7 @@ class BucketBackup:
         self._uploads = {item.key: item.id for item in uploads_in(self._target, self._store.store.bucket, prefix)}
         written = ListWriter(self._store, self._input.asset, self._input.id, self._attempt)
         objects = versions = size = current = copied = copied_bytes = 0
-        progress = Progress()
-        with Threads(CONNECTIONS, thread_name_prefix="copy") as pool:
+        with Threads(self._source.width(self._bucket), thread_name_prefix="copy") as pool:
             try:
                 self._copies = copies(self._store, self._target, self._bucket, pool)
                 for found, new in self._secured(pool, point, versioned):
@@ -78,9 +78,11 @@ class BucketBackup:
                     if new:
                         copied += 1
                         copied_bytes += found.size
-                    progress.moved(found.size, f"{self._bucket}: {versions} objects seen, {copied} copied")
+                    self._progress.moved(found.size, f"{self._bucket}: {versions} objects seen, {copied} copied")
                 self._require_unnamed(pool)
             except BaseException:
+                # Parts of large objects, too: the next attempt goes on with those that are there.
+                self._target.close()
                 pool.shutdown(cancel_futures=True)
                 raise
         self._give_up_uploads(prefix)
@@ -122,9 +124,9 @@ class BucketBackup:
             there = found if found.marker else self._there(found, etag)
             waiting.append(there or pool.submit(self._copied, found, point, versioned))
             while waiting and (len(waiting) > _AHEAD or isinstance(waiting[0], tuple) or waiting[0].done()):
-                yield from _result(waiting.popleft())
+                yield from self._result(waiting.popleft())
         while waiting:
-            yield from _result(waiting.popleft())
+            yield from self._result(waiting.popleft())
 
     def _listed(self, pool: Threads, point: float, versioned: bool) -> Iterator[ObjectVersion]:
         """The bucket, with the name of each copy. The next page is asked for while one is read."""
@@ -199,9 +201,8 @@ class BucketBackup:
         for upload in uploads_in(self._target, self._store.store.bucket, prefix):
             abort(self._target, self._store.store.bucket, upload)
 
-
-def _result(waiting: ObjectVersion | Future[ObjectVersion | None]) -> Iterator[tuple[ObjectVersion, bool]]:
-    if isinstance(waiting, ObjectVersion):
-        yield waiting, False
-    elif found := waiting.result():
-        yield found, not found.marker
+    def _result(self, waiting: ObjectVersion | Future[ObjectVersion | None]) -> Iterator[tuple[ObjectVersion, bool]]:
+        if isinstance(waiting, ObjectVersion):
+            yield waiting, False
+        elif found := self._progress.result(waiting):
+            yield found, not found.marker

@@ -260,6 +260,12 @@ def _fetched(source: Place, etag: str, first: int, length: int) -> Iterator[tupl
                     digest.update(chunk)
             except urllib3.exceptions.HTTPError as error:
                 raise Unavailable(f"an answer broke off ({type(error).__name__})", subject=source.key) from None
+            except OSError as error:
+                raise Unavailable(
+                    f"the worker cannot keep it on its way: {error.strerror}",
+                    subject=source.key,
+                    remedy="free some space where the worker's temporary files are",
+                ) from None
             if content.tell() != length:
                 raise Unavailable(f"an answer ended after {content.tell()} of {length} bytes", subject=source.key)
             content.seek(0)

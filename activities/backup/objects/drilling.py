@@ -11,7 +11,7 @@ import urllib3
 from activities.backup.objects.copying import OtherObject, Place, abort, look_at, uploads_in
 from activities.backup.objects.lists import copies, name_of, read_list
 from activities.backup.objects.restoring import objects_of
-from activities.backup.objects.wire import CONNECTIONS, Wire
+from activities.backup.objects.wire import Wire
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
 from blueprint.backup.contract import BucketRestoreInput, DeleteOutput, ScratchObjectsInput, VerifyOutput
@@ -111,7 +111,7 @@ def remove_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -
 def _copies_wrong(store: BackupStore, wire: Wire, manifest: Manifest) -> Iterator[str]:
     """What is wrong with the copies of a backup: of all, also those that are not in the sample."""
     bucket = manifest.asset.partition("/")[2]
-    with Threads(CONNECTIONS, thread_name_prefix="look") as pool:
+    with Threads(wire.width(store.store.bucket), thread_name_prefix="look") as pool:
         there = copies(store, wire, bucket, pool)
     for found in read_list(store, manifest):
         if found.marker:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from activities.backup.objects.copying import Begun, OtherObject, Place, abort, copy, look_at, uploads_in
 from activities.backup.objects.lists import read_list
-from activities.backup.objects.wire import CONNECTIONS, Wire
+from activities.backup.objects.wire import Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
 from blueprint.backup import layout
@@ -90,7 +90,7 @@ class BucketRestore:
         self._told = _Told()
 
     def run(self) -> BucketRestoreOutput:
-        """Bring it back. What is damaged stays as it is, and everything else is brought back all the same.
+        """Bring it back. What is damaged stays as it is, and all else is brought back; but nothing is removed then.
 
         Raises:
             Damaged: a copy, the list or the manifest is missing or not what was written.
@@ -101,16 +101,17 @@ class BucketRestore:
             require_scratch(self._store.store, self._input.into_prefix)
         manifest = self._store.manifest(f"bucket/{self._input.bucket}", self._input.id)
         told, removed = self._told, list[ObjectVersion]()
-        progress = Progress(manifest.size)
-        with Threads(CONNECTIONS, thread_name_prefix="copy") as pool:
+        self._progress = Progress(manifest.size)
+        with Threads(self._target.width(self._bucket), thread_name_prefix="copy") as pool:
             try:
                 for size, newer in self._done(pool, manifest):
                     if newer:
                         removed.append(newer)
-                    progress.moved(
+                    self._progress.moved(
                         size, f"{self._bucket}: {told.same} objects are as they were, {told.restored} others"
                     )
-                self._remove(removed)
+                # Of what does not come back, something newer may be all that there is.
+                self._remove([] if told.damaged else removed)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -138,7 +139,7 @@ class BucketRestore:
         def count(*, at_most: int) -> Iterator[tuple[int, None]]:
             while waiting and (len(waiting) > at_most or waiting[0].done()):
                 size = sizes.popleft()
-                match waiting.popleft().result():
+                match self._progress.result(waiting.popleft()):
                     case "same":
                         self._told.same += 1
                     case "restored":
@@ -188,7 +189,7 @@ class BucketRestore:
         )
         target = Place(self._target, self._bucket, wanted.key)
         try:
-            if look and look_at(blob)[1] == look_at(target)[1]:
+            if look and _are_alike(blob, target):
                 return "same"
             if self._input.write:
                 self._copy(blob, target, wanted)
@@ -218,3 +219,13 @@ class BucketRestore:
             batch = newer[first : first + _BATCH]
             self._target.delete(self._bucket, batch)
             self._told.removed += len(batch)
+
+
+def _are_alike(blob: Place, target: Place) -> bool:
+    """Whether the same metadata and tags belong to both."""
+    wanted = look_at(blob)[1]
+    try:
+        return look_at(target)[1] == wanted
+    except OtherObject:
+        # Deleted since the listing.
+        return False

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -24,14 +26,22 @@ from botocore.exceptions import ClientError, HTTPClientError
 from activities.cloud import Cloud
 from activities.transport import CONNECT_SECONDS, READ_SECONDS
 from blueprint.backup.objects import ObjectVersion
+from blueprint.errors import Unavailable
 from telemetry import calls
 
 CONNECTIONS = 32
-"""Requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
+"""Most requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
+_FEWEST = 8
+_PER_SECOND = 3000
+"""Requests that Python can make; threads that are more than those on their way only wait for its one lock."""
+_LOOKS = 3
+"""Requests that tell how far away Object Storage is: the shortest one counts."""
 _ATTEMPTS = 5
 """Of one request. Every request here can be repeated, and one of a hundred thousand must not begin all anew."""
 _PAUSE = 0.1
 """Seconds before the second repetition; doubled for each further one."""
+_UNSAID = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+"""Characters that do not come through XML as they are."""
 _NO_WAY = (429, 500, 502, 503, 504)
 _Method = Literal["GET", "HEAD", "PUT", "POST", "DELETE"]
 
@@ -49,6 +59,7 @@ class Wire:
     def __init__(self, cloud: Cloud) -> None:
         settings = cloud.settings
         self.region = cloud.region
+        self._closed = False
         self._endpoint = cloud.s3.meta.endpoint_url
         key = Credentials(f"{settings.access_key}@{cloud.project_id}", settings.secret_key.get_secret_value())
         self._signer = S3SigV4Auth(key, "s3", cloud.region)
@@ -67,7 +78,8 @@ class Wire:
         )
 
     def close(self) -> None:
-        """Let its connections go."""
+        """Let its connections go, and carry nothing more."""
+        self._closed = True
         self._pool.close()
 
     def send(
@@ -89,7 +101,10 @@ class Wire:
         Raises:
             ClientError: Object Storage says no, as boto3 would tell it.
             HTTPClientError: there is no answer.
+            Unavailable: it was closed.
         """
+        if self._closed:
+            raise Unavailable("given up with everything else", subject=f"{bucket}/{key}")
         path = quote(f"/{bucket}/{key}" if key else f"/{bucket}", safe="/~")
         if query:
             path += "?" + urlencode(query, quote_via=quote)
@@ -143,14 +158,20 @@ class Wire:
         Raises:
             ClientError: something else than a lock keeps one.
         """
+        plain, kept = list[ObjectVersion](), list[str]()
+        for found in objects:
+            if _UNSAID.search(found.key):
+                kept += self._delete_one(bucket, found)
+            else:
+                plain.append(found)
+        if not plain:
+            return kept
         wanted = [
-            ("Object", {"Key": found.key} | ({"VersionId": found.version} if found.version else {}))
-            for found in objects
+            ("Object", {"Key": found.key} | ({"VersionId": found.version} if found.version else {})) for found in plain
         ]
         body = xml("Delete", [*wanted, ("Quiet", "true")])
         checksum = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         answer = self.tell("POST", bucket, query={"delete": ""}, headers={"Content-MD5": checksum}, body=body)
-        kept = []
         for error in answer.iter("Error"):
             told = {name: error.findtext(name, "") for name in ("Code", "Message", "Key")}
             if told["Code"] == "AccessDenied":
@@ -159,6 +180,26 @@ class Wire:
                 response: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": 500}}
                 raise ClientError(response, f"delete {told['Key']}")
         return kept
+
+    def _delete_one(self, bucket: str, found: ObjectVersion) -> Sequence[str]:
+        """Delete an object whose key XML would change, or not carry at all: another one could be meant."""
+        try:
+            self.send("DELETE", bucket, found.key, {"versionId": found.version} if found.version else None)
+        except ClientError as error:
+            if code_of(error) == "AccessDenied":
+                return [found.key]
+            if code_of(error) not in ("NoSuchKey", "NoSuchVersion"):
+                raise
+        return []
+
+    def width(self, bucket: str) -> int:
+        """How many requests should be on their way at a time: as many as the distance needs."""
+        took = []
+        for _ in range(_LOOKS):
+            began = time.perf_counter()
+            self.send("HEAD", bucket)
+            took.append(time.perf_counter() - began)
+        return min(CONNECTIONS, max(_FEWEST, round(min(took) * _PER_SECOND)))
 
     def now(self, bucket: str) -> float:
         """Object Storage's time, seconds since the epoch."""

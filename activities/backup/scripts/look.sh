@@ -18,7 +18,8 @@ urls=$(cat)
 if [ -n "$urls" ]; then
     beside=$folder/.urls.$BASHPID
     printf '%s' "$urls" >"$beside"
-    mv -f "$beside" "$folder/urls/$EPOCHREALTIME.$BASHPID.json"
+    # A run that has ended has no place for them any more.
+    mv -f "$beside" "$folder/urls/$EPOCHREALTIME.$BASHPID.json" 2>/dev/null || rm -f "$beside"
 fi
 # First the unit, then what it wrote: one that has ended has written all.
 printf 'state %s\n' "$(systemctl show -P ActiveState "scaleway-infra-$name.$run.service")"

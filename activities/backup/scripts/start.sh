@@ -31,5 +31,8 @@ printf '%s' "$token" >"$folder/token"
 : >"$folder/driver"
 options=()
 for property in "${properties[@]}"; do options+=(--property="$property"); done
+# However it ends, also if it is killed and nobody comes back: no secret and no row of the database stays.
+kept=("$folder/"{job.json,identity,.identity.new,schema.dump,urls})
+options+=(--property="ExecStopPost=/bin/rm -rf ${kept[*]}")
 systemd-run --quiet --collect --service-type=exec --unit="scaleway-infra-$name.$run" "${options[@]}" \
     python3 "$program" "$verb" "$folder" 9>&- >&2
