@@ -20,7 +20,7 @@ DRIFT_WORKFLOW = "Drift"
 ENVIRONMENT_ATTRIBUTE = "Environment"
 OPERATION_ATTRIBUTE = "Operation"
 STARTED_BY_ATTRIBUTE = "StartedBy"
-COMMIT_ATTRIBUTE = "Commit"
+COMMIT_ATTRIBUTE = "CommitSha"
 """Search attributes by which runs and schedules are found; `workflows.identity` says what they hold."""
 
 

@@ -43,7 +43,7 @@ OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
 STARTED_BY = SearchAttributeKey.for_keyword(STARTED_BY_ATTRIBUTE)
 """Who or what started the run."""
 COMMIT = SearchAttributeKey.for_keyword(COMMIT_ATTRIBUTE)
-"""What a deploy, or an apply that a CI job began, brings."""
+"""What a deploy, or an apply that a CI job began, brings. A query takes "Commit" for a word of its own."""
 
 SEARCH_ATTRIBUTES = (NEEDS_OPERATOR, BLOCKED_STEP, ENVIRONMENT, OPERATION, STARTED_BY, COMMIT)
 
