@@ -2,8 +2,8 @@
 
     python -m worker
 
-It reads `TEMPORAL_*` (Temporal's own environment configuration), `SCW_*`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS`,
-`OTEL_*` and `LOG_FORMAT`. Killing it loses nothing: another one goes on within seconds.
+It reads `TEMPORAL_*` (Temporal's own environment configuration), `SCW_*`, `AWS_ENDPOINT_URL_S3`,
+`AWS_ENDPOINT_URL_SQS`, `OTEL_*` and `LOG_FORMAT`. Killing it loses nothing: another one goes on within seconds.
 """
 
 from __future__ import annotations

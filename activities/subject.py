@@ -16,16 +16,16 @@ def subject_of(arguments: Sequence[Any]) -> dict[str, Any]:
     Args:
         arguments: of the activity.
     """
-    input = arguments[0] if arguments else None
-    target = getattr(getattr(input, "site", input), "target", None)
+    given = arguments[0] if arguments else None
+    target = getattr(getattr(given, "site", given), "target", None)
     found = {
         "environment": getattr(target, "environment", ""),
         "operation": (activity.info().workflow_type or "").lower(),
-        "node": getattr(input, "node", ""),
-        "asset": getattr(input, "asset", ""),
-        "commit": getattr(input, "commit", ""),
+        "node": getattr(given, "node", ""),
+        "asset": getattr(given, "asset", ""),
+        "commit": getattr(given, "commit", ""),
     }
-    if isinstance(input, StepInput):
-        keys = tuple(change.key for change in input.changes)
-        found |= {"step": input.step, "resource.kind": input.changes[0].kind, "resource.key": keys}
+    if isinstance(given, StepInput):
+        keys = tuple(change.key for change in given.changes)
+        found |= {"step": given.step, "resource.kind": given.changes[0].kind, "resource.key": keys}
     return {name: value for name, value in found.items() if value}

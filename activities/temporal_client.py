@@ -33,5 +33,5 @@ class TemporalBridge:
         Raises:
             TimeoutError: no answer within 30 s.
         """
-        with calls.grpc(call.__qualname__):
+        with calls.grpc(getattr(call, "__qualname__", type(call).__name__)):
             return asyncio.run_coroutine_threadsafe(call, self.loop).result(CALL_SECONDS)

@@ -1,9 +1,9 @@
 """What telemetry costs: applies with traces, metrics and logs on against applies without, side by side.
 
-Two stacks run at once, of which one always rests. They take turns, who goes first changes with each pair, and each pair
-is compared by itself, so that a slow minute of the machine slows both. Nothing waits for Scaleway: the local one answers
-at once, so that the engine is all there is. The collector is a part of this process and takes its share of the same
-processors, which makes the result worse than beside a real one, never better.
+Two stacks run at once, of which one always rests. They take turns, who goes first changes with each pair, and each
+pair is compared by itself, so that a slow minute of the machine slows both. Nothing waits for Scaleway: the local one
+answers at once, so that the engine is all there is. The collector is a part of this process and takes its share of
+the same processors, which makes the result worse than beside a real one, never better.
 """
 
 from __future__ import annotations

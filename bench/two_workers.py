@@ -97,9 +97,7 @@ async def measure(*, full: bool) -> Report:
     return report
 
 
-async def _killing(
-    stack: Stack, second: Child, report: Report, clean: tuple[Document, Round], *, full: bool
-) -> Kills:
+async def _killing(stack: Stack, second: Child, report: Report, clean: tuple[Document, Round], *, full: bool) -> Kills:
     kills = Kills()
     runs: list[Run[ChangeOutput]] = []
     killing = asyncio.create_task(_kill(stack.dev.worker, second, runs, kills, EVERY if full else OFTEN))
@@ -121,9 +119,7 @@ async def _killing(
     return kills
 
 
-async def _round(
-    stack: Stack, empty: Document, count: int, under_way: list[Run[ChangeOutput]] | None = None
-) -> Round:
+async def _round(stack: Stack, empty: Document, count: int, under_way: list[Run[ChangeOutput]] | None = None) -> Round:
     stack.emulator.restore(empty)
     await stack.forget_schedules()
     stack.emulator.forget_requests()

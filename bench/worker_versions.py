@@ -22,7 +22,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from bench.backed_up import BY
-from bench.environments import apart
+from bench.environments import ROOT, apart
 from bench.kills import ENDS, LOOK_EVERY, ended, is_running
 from bench.rehearsed import Measured, measured
 from bench.report import Report
@@ -112,11 +112,15 @@ async def _on_machines() -> AsyncIterator[tuple[DevEndpoints, Engine, list[Way]]
         assert backup
         request = BackupInput(site=backup, origin=BY)
         apply = ChangeInput(request=request_for(apart(1)))
-        yield endpoints, engine, [
-            Way("apply", lambda: engine.apply(apply)),
-            Way("deploy", lambda: _deploy(site, engine)),
-            Way("backup", lambda: backups.backup(engine, request)),
-        ]
+        yield (
+            endpoints,
+            engine,
+            [
+                Way("apply", lambda: engine.apply(apply)),
+                Way("deploy", lambda: _deploy(site, engine)),
+                Way("backup", lambda: backups.backup(engine, request)),
+            ],
+        )
 
 
 async def _deploy(site: Measured, engine: Engine) -> Run[Any]:
@@ -146,7 +150,7 @@ class _Replacement:
         self._report = report
         self._folder = folder
         self._copy = changed_copy(folder / "code")
-        self._old = worker_of(endpoints, folder / f"{OLD}.log", **{BUILD_SETTING: OLD})
+        self._old = worker_of(endpoints, folder / f"{OLD}.log", ROOT, **{BUILD_SETTING: OLD})
         self._new = worker_of(endpoints, folder / f"{NEW}.log", self._copy, **{BUILD_SETTING: NEW})
 
     async def under(self, ways: list[Way]) -> None:

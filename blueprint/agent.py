@@ -1,8 +1,8 @@
 """What a node's agent collects, and where it sends it: the configuration of the OpenTelemetry Collector, pure.
 
 Addresses and the token are variables, so that the file is the same whatever Cockpit calls its data sources, and holds
-no secret. Metrics go by remote write and not by OTLP: their names in Prometheus' form are then made here, where rules rely
-on them, and what tells nodes apart becomes a label of every series.
+no secret. Metrics go by remote write and not by OTLP: their names in Prometheus' form are then made here, where rules
+rely on them, and what tells nodes apart becomes a label of every series.
 """
 
 from __future__ import annotations

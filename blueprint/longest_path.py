@@ -1,4 +1,4 @@
-"""The longest path of a run: the chain of steps, each waiting for the one before, that took the longest by themselves."""
+"""The longest path of a run: the chain of steps, each waiting for the one before, that took the longest themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small OpenTelemetry collector in this process: takes OTLP over HTTP, keeps the newest, and shows metrics to Prometheus.
+"""A small OpenTelemetry collector in this process: takes OTLP over HTTP, keeps the newest, shows metrics to Prometheus.
 
 For `dev --observe` and for measurements. It is no replacement for the real one, which a team runs beside its workers:
 nothing here is written anywhere, and only loopback reaches it.

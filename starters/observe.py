@@ -1,8 +1,8 @@
 """`scaleway-infra dev --observe`: the dashboards of the stack for a team, on this computer, by Prometheus alone.
 
 The worker sends its metrics to a collector in this process, and Prometheus reads them there: Debian's is older than its
-receiver of OTLP. What Grafana draws from the files in `deploy/grafana`, Prometheus' own page draws too, one link for each
-dashboard.
+receiver of OTLP. What Grafana draws from the files in `deploy/grafana`, Prometheus' own page draws too, one link for
+each dashboard.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ ACTIVITY = Metric(
     "scaleway_infra.activity.duration",
     "histogram",
     "s",
-    "From when an activity was given to Temporal to its end, retries and pauses included. Outcome: done, or an error code.",
+    "From its start at Temporal to the activity's end, retries and pauses included. Outcome: done, or an error code.",
     ("environment", "operation", "activity", "kind", "outcome"),
     STEP_SECONDS,
 )
@@ -140,12 +140,12 @@ BACKUP_RTO = Metric(
 BACKUP_DRILL = Metric(
     "scaleway_infra.backup.drill.passed", "gauge", "{drill}", "Whether the last drill passed.", _ASSET
 )
-BACKUP_FINDINGS = Metric(
-    "scaleway_infra.backup.findings", "gauge", "{finding}", "What is not as it should be.", _ASSET
-)
+BACKUP_FINDINGS = Metric("scaleway_infra.backup.findings", "gauge", "{finding}", "What is not as it should be.", _ASSET)
 
 _CHECK = ("environment", "check")
-HEALTH_UP = Metric("scaleway_infra.health.up", "gauge", "{check}", "Whether a check from outside is well: 1 or 0.", _CHECK)
+HEALTH_UP = Metric(
+    "scaleway_infra.health.up", "gauge", "{check}", "Whether a check from outside is well: 1 or 0.", _CHECK
+)
 HEALTH_DURATION = Metric(
     "scaleway_infra.health.duration", "gauge", "s", "How long a check from outside took the last time.", _CHECK
 )

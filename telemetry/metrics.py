@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramFloat, MetricMeter
@@ -46,12 +46,12 @@ class Instruments:
             instrument.record(value, present)
 
     def _make(self, metric: Metric) -> _Instrument:
-        make = {
+        makers: Mapping[str, Callable[[str, str, str], _Instrument]] = {
             "counter": self._meter.create_counter,
             "gauge": self._meter.create_gauge_float,
             "histogram": self._meter.create_histogram_float,
-        }[metric.type]
-        made: _Instrument = make(metric.name, metric.description, metric.unit)
+        }
+        made = makers[metric.type](metric.name, metric.description, metric.unit)
         self._made[metric] = made
         return made
 

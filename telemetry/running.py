@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry import trace
@@ -18,7 +19,7 @@ NAMESPACE = "scaleway_infra."
 
 _ENVIRONMENT = SearchAttributeKey.for_keyword(ENVIRONMENT_ATTRIBUTE)
 _OPERATION = SearchAttributeKey.for_keyword(OPERATION_ATTRIBUTE)
-_subject: ContextVar[Mapping[str, Any]] = ContextVar("subject", default={})
+_subject: ContextVar[Mapping[str, Any]] = ContextVar("subject", default=MappingProxyType({}))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from blueprint.contract import (
@@ -50,7 +52,7 @@ SEARCH_ATTRIBUTES = (NEEDS_OPERATOR, BLOCKED_STEP, ENVIRONMENT, OPERATION, START
 
 def attributes_of(introduction: Introduction) -> TypedSearchAttributes:
     """The search attributes of a run at its start: no step of it waits for anybody yet."""
-    pairs = [
+    pairs: list[SearchAttributePair[Any]] = [
         SearchAttributePair(ENVIRONMENT, introduction.environment),
         SearchAttributePair(OPERATION, introduction.operation),
         SearchAttributePair(STARTED_BY, introduction.origin.by),

@@ -67,21 +67,21 @@ class LastLooks:
             RPCError: Temporal does not answer.
         """
         found: dict[tuple[str, str], tuple[datetime, str, str]] = {}
-        for type, look in _LOOKS.items():
+        for name, look in _LOOKS.items():
             since = (datetime.now(UTC) - look.back).isoformat()
-            query = f'WorkflowType = "{type}" AND ExecutionStatus IN ("Completed", "Failed") AND CloseTime > "{since}"'
+            query = f'WorkflowType = "{name}" AND ExecutionStatus IN ("Completed", "Failed") AND CloseTime > "{since}"'
             async for run in self._client.list_workflows(query, limit=_MOST):
-                key = type, run.typed_search_attributes.get(ENVIRONMENT) or ""
+                key = name, run.typed_search_attributes.get(ENVIRONMENT) or ""
                 assert run.close_time
                 if run.close_time > max(self._told.get(key, run.start_time), found.get(key, (run.start_time,))[0]):
                     found[key] = run.close_time, run.id, run.run_id
         # Backups and drills tell the same gauges: the newest has the last word.
-        for (type, environment), (closed, id, run_id) in sorted(found.items(), key=lambda item: item[1]):
-            output = await self._output(id, run_id, _LOOKS[type].gives)
+        for (name, environment), (closed, workflow_id, run_id) in sorted(found.items(), key=lambda item: item[1]):
+            output = await self._output(workflow_id, run_id, _LOOKS[name].gives)
             if output is not None:
-                for metric, value, attributes in _LOOKS[type].figures(environment, output):
+                for metric, value, attributes in _LOOKS[name].figures(environment, output):
                     metrics.record(metric, value, attributes)
-            self._told[type, environment] = closed
+            self._told[name, environment] = closed
 
     async def _output(self, id: str, run_id: str, gives: type[Any]) -> Any:
         """What a run found; None if it failed before it found anything."""

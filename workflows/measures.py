@@ -69,7 +69,7 @@ def _measure(outcome: str, *told: Any) -> None:
 
 def _measure_release(instruments: Instruments, record: ReleaseRecord) -> None:
     where = {"environment": record.environment}
-    ended = {"action": record.action, "result": record.result}
+    ended: dict[str, str] = {"action": record.action, "result": record.result}
     instruments.record(DEPLOY, max(record.ended - record.started, 0.0), where | ended)
     if record.preparing:
         instruments.record(DEPLOY_PART, record.preparing, where | {"part": "prepare"})

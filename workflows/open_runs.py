@@ -1,7 +1,7 @@
 """How many runs are open, which of them wait for a person, and what the last looks found: told by every worker.
 
-A gauge that workflows set themselves would keep its last value for ever in a worker that has died, or has handed the run
-on. Temporal knows better.
+A gauge that workflows set themselves would keep its last value for ever in a worker that has died, or has handed the
+run on. Temporal knows better.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.common import TypedSearchAttributes
 
+from blueprint.approval import APPROVAL
 from telemetry import metrics, settings
 from telemetry.catalogue import RUNS
-from workflows.approval import APPROVAL
 from workflows.identity import BLOCKED_STEP, ENVIRONMENT, NEEDS_OPERATOR, OPERATION
 from workflows.last_looks import LastLooks
 

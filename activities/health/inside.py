@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from scaleway.redis.v1 import Cluster, RedisV1API
 
 from activities.backup.on_node import Reach, Server, server_of
-from activities.cloud import Cloud, pages
+from activities.cloud import pages
 from activities.registry import Clouds
 from activities.ssh.nodes import on_any, side_by_side
 from activities.ssh.script import Script, load

@@ -21,9 +21,7 @@ class Health(Section):
     """
 
     url: (
-        Annotated[
-            str, Matching(r"https?://[^\s/]+", "scheme and host, such as https://api.example.org", limit=300)
-        ]
+        Annotated[str, Matching(r"https?://[^\s/]+", "scheme and host, such as https://api.example.org", limit=300)]
         | None
     ) = None
     """Where users find the application; scheme and host of `app.url` if left out, or the first certificate's name."""

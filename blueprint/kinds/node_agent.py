@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from blueprint.agent import CONFIGURATION, DROP_IN, DROP_IN_TEXT, PACKAGE, VARIABLES, configuration
+from blueprint.agent import CONFIGURATION, DROP_IN, DROP_IN_TEXT, VARIABLES, configuration
 from blueprint.environment import Environment
 from blueprint.environment.monitoring import Agent
 from blueprint.kinds.instance import digest

@@ -6,8 +6,7 @@ import asyncio
 import datetime
 import socket
 import ssl
-import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,6 @@ from activities.health.queues import look_at_queues
 from activities.health.resolver import Resolver, Unanswered
 from activities.health.traffic import look_at_traffic
 from activities.kinds.sqs import QueueLifecycle
-from blueprint.contract import Target
 from blueprint.environment import parse
 from blueprint.health.contract import Check, HealthSite, Host, Queues, Records, Traffic, Zone
 from blueprint.health.site_of import health_site

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from starters.cli.exits import Exit
+from starters.engine import Run
 from starters.temporal_server import TemporalServer
 from tests.starters.test_cli import NETWORK, NETWORKS, Shell
 from tests.workflows.house import UI, House, house, request
+from workflows.messages import ChangeOutput
 
 SECRETS = "POST /secret-manager/v1beta1/regions/{region}/secrets"
 
@@ -82,7 +84,7 @@ def test_aborted_without_a_reason(shell: Shell) -> None:
     assert shell("apply", "test", "--yes").code == Exit.OPERATOR
     [found] = shell("runs", "test", "--waiting", output="json").json
     assert shell("runs", "abort", found["id"]).code == Exit.DONE
-    run = shell.home.engine.run(found["id"], found["run_id"])
+    run: Run[ChangeOutput] = shell.home.engine.run(found["id"], found["run_id"])
     assert shell.home.failure(run) == ("aborted", "ended by an operator: no reason given")
 
 

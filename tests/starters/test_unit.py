@@ -23,7 +23,8 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 def setting(name: str) -> str:
     """The last value of a setting of the unit."""
-    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)[-1]
+    values: list[str] = re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+    return values[-1]
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_it_is_locked_in(here: Path) -> None:
 
 
 def test_it_lets_activities_end() -> None:
-    """systemd waits for longer than the worker does, sends what the worker listens to, and starts it again."""
+    """Its stop takes longer than the worker's, sends what the worker listens to, and the worker starts again."""
     assert int(setting("TimeoutStopSec")) > GRACE.total_seconds()
     assert setting("KillSignal") == "SIGTERM"
     assert setting("Restart") == "always"

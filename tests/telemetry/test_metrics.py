@@ -6,10 +6,10 @@ import gc
 
 import pytest
 
+from starters.collector import attributes, collecting
 from telemetry.catalogue import BACKUP_AGE, HTTP_REQUEST, METRICS, RETRIES
 from telemetry.metrics import record, runtime
 from tests.emulator.real.local import eventually
-from starters.collector import attributes, collecting
 
 
 def test_metrics_arrive_with_their_dots(monkeypatch: pytest.MonkeyPatch) -> None:

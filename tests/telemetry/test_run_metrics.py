@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
+from blueprint.approval import APPROVAL
 from starters.collector import Collector, collecting
 from starters.render.exposition import prometheus_name
 from starters.temporal_server import TemporalServer
@@ -15,7 +16,6 @@ from tests.emulator.real.local import eventually
 from tests.telemetry.site import worked
 from tests.telemetry.test_dashboards import asked_of_the_sdk
 from tests.workflows.house import small
-from workflows.approval import APPROVAL
 from workflows.identity import BLOCKED_STEP, ENVIRONMENT, NEEDS_OPERATOR, OPERATION
 from workflows.open_runs import counted
 
@@ -47,32 +47,42 @@ def test_a_run_is_counted(temporal: TemporalServer, tmp_path: Path) -> None:
         assert of(collector, RETRIES.name, **{"error.type": "throttled"}) == [1]
         assert of(collector, ACTIVITY.name, kind="vpc", activity="create", outcome="quota_exceeded") == [1]
         assert of(collector, ACTIVITY.name, kind="vpc", activity="create", outcome="done") == [1]
-        assert of(collector, HTTP_REQUEST.name, **{"rpc.method": "VpcV2API/create_vpc", "http.response.status_code": 200})
+        assert of(
+            collector, HTTP_REQUEST.name, **{"rpc.method": "VpcV2API/create_vpc", "http.response.status_code": 200}
+        )
 
-        # What leaves the process is in the catalogue, or the SDK's own; nothing has an attribute that is not named there.
+        # What leaves the process is in the catalogue, or the SDK's own, and has no attribute that is not named there.
         own = {metric.name: metric for metric in METRICS}
-        everywhere = {"service.name", "service.instance.id", "namespace", "task_queue", "workflow_type", "activity_type"}
+        everywhere = {
+            "service.name",
+            "service.instance.id",
+            "namespace",
+            "task_queue",
+            "workflow_type",
+            "activity_type",
+        }
         for name in collector.metrics:
             if name in own:
                 for told, _ in collector.points(name):
                     assert told.keys() <= {*own[name].attributes, *everywhere}, name
             else:
                 assert name.startswith("temporal_"), name
-        exported = {
-            prometheus_name(metric.name, metric.unit, kind_of(metric)) for metric in collector.metrics.values()
-        }
+        exported = {prometheus_name(metric.name, metric.unit, kind_of(metric)) for metric in collector.metrics.values()}
         assert asked_of_the_sdk() <= exported
 
 
 def kind_of(metric: Any) -> str:
-    """ "counter", "gauge" or "histogram"."""
+    """One of "counter", "gauge" and "histogram"."""
     data = str(metric.WhichOneof("data"))
     return {"sum": "counter"}.get(data, data)
 
 
 def run(environment: str, operation: str, waits_for: str = "") -> TypedSearchAttributes:
     """The search attributes of a run."""
-    pairs = [SearchAttributePair(ENVIRONMENT, environment), SearchAttributePair(OPERATION, operation)]
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(ENVIRONMENT, environment),
+        SearchAttributePair(OPERATION, operation),
+    ]
     if waits_for:
         pairs += [SearchAttributePair(NEEDS_OPERATOR, True), SearchAttributePair(BLOCKED_STEP, waits_for)]
     return TypedSearchAttributes(pairs)

@@ -101,19 +101,24 @@ def test_an_apply_is_one_trace(traced: TracedHouse, spans: InMemorySpanExporter)
     _, answer = traced.api.request("GET", "/_emulator/requests?last=20000")
     asked = Counter((entry["method"], entry["path"].partition("?")[0]) for entry in answer["requests"])
     calls = [span for span in trace if span.kind is SpanKind.CLIENT and "http.request.method" in told(span)]
-    assert Counter((told(span)["http.request.method"], urlsplit(told(span)["url.full"]).path) for span in calls) == asked
+    assert (
+        Counter((told(span)["http.request.method"], urlsplit(told(span)["url.full"]).path) for span in calls) == asked
+    )
     assert {told(span)["rpc.system.name"] for span in calls} == {"scaleway", "aws-api"}
     assert {"VpcV2API/create_vpc", "S3/CreateBucket", "SQS/CreateQueue"} <= names.keys()
 
     (create,) = [span for span in trace if told(span).get("scaleway_infra.step") == "create vpc.main"]
-    assert told(create).items() >= {
-        "scaleway_infra.environment": f"{data['org']}-test",
-        "scaleway_infra.operation": "apply",
-        "scaleway_infra.resource.kind": "vpc",
-        "scaleway_infra.resource.key": ("vpc.main",),
-        "temporalWorkflowID": run.handle.id,
-        "temporalRunID": run.handle.result_run_id,
-    }.items()
+    assert (
+        told(create).items()
+        >= {
+            "scaleway_infra.environment": f"{data['org']}-test",
+            "scaleway_infra.operation": "apply",
+            "scaleway_infra.resource.kind": "vpc",
+            "scaleway_infra.resource.key": ("vpc.main",),
+            "temporalWorkflowID": run.handle.id,
+            "temporalRunID": run.handle.result_run_id,
+        }.items()
+    )
     (began,) = [span for span in trace if span.name == "RunWorkflow:Apply"]
     assert told(began)["scaleway_infra.environment"] == f"{data['org']}-test"
 

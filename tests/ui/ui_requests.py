@@ -25,7 +25,7 @@ class UiRequests:
         self._base = f"{address}/api/v1/namespaces/default"
         self._session = requests.Session()
         self._session.get(f"{self._base}", timeout=10)
-        self._session.headers["X-CSRF-TOKEN"] = self._session.cookies.get("_csrf", "")
+        self._session.headers["X-CSRF-TOKEN"] = self._session.cookies.get("_csrf") or ""
 
     def find(self, query: str) -> list[Json]:
         """The list of runs, with a filter."""

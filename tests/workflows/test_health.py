@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from temporalio.client import ScheduleActionStartWorkflow
 
 from blueprint.environment import parse
 from blueprint.health.contract import HealthOutput, HealthSite
@@ -97,8 +98,8 @@ def test_the_schedule_starts_it(home: House, data: dict[str, Any]) -> None:
         handle = home.client.get_schedule_handle(f"{data['org']}-test-health")
         description = home.run(handle.describe())
         assert description.schedule.spec.intervals[0].every.total_seconds() == 300
-        [given] = home.run(
-            home.client.data_converter.decode(getattr(description.schedule.action, "args"), [HealthSite])
-        )
+        action = description.schedule.action
+        assert isinstance(action, ScheduleActionStartWorkflow)
+        [given] = home.run(home.client.data_converter.decode(action.args, [HealthSite]))
         assert given == site(data)
         assert not home.plan(data).changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
@@ -26,7 +27,7 @@ def attributes(home: House, run: Run[ChangeOutput]) -> tuple[bool | None, str | 
     return found.get(NEEDS_OPERATOR), found.get(BLOCKED_STEP)
 
 
-def refusal(home: House, run: Run[ChangeOutput], update: str, *data: object) -> str:
+def refusal(home: House, run: Run[Any], update: str, *data: object) -> str:
     """Why an update is refused."""
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         home.run(run.handle.execute_update(update, args=list(data)))

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from blueprint.environment.checks import application, backup, data, health, identity, network, traffic, unique
+from blueprint.environment.checks import (
+    application,
+    backup,
+    data,
+    health,
+    identity,
+    monitoring,
+    network,
+    traffic,
+    unique,
+)
 from blueprint.environment.environment import Environment
 from blueprint.environment.problems import Problem
 

@@ -92,8 +92,8 @@ def find_source(world: World, region: str, key: str) -> Document | None:
         for source in scaleway_sources(world, project["id"], region):
             if source["id"] == key:
                 return source
-    source = world.find(SOURCES, key)
-    return source if source and source["region"] == region else None
+    own = world.find(SOURCES, key)
+    return own if own and own["region"] == region else None
 
 
 def _own_source_of(call: Call) -> Document:
