@@ -230,7 +230,8 @@ class _Replacement:
         done = await asyncio.to_thread(
             subprocess.run, command, cwd=self._copy, capture_output=True, text=True, timeout=ENDS, check=False
         )
-        return done.stdout.strip() or done.stderr[-_TOLD:]
+        # Before it, Temporal's client may have said something there, too.
+        return done.stdout.strip().rpartition("\n")[2] or done.stderr[-_TOLD:]
 
 
 async def _in_the_middle(run: Run[Any]) -> str:
