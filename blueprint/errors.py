@@ -20,6 +20,7 @@
     ├── Damaged                   damaged                  a backup is not what was written
     ├── BackupFailed              backup_failed            an asset has no new backup
     ├── DrillFailed               drill_failed             a backup was restored and is not what it should be
+    ├── HealthUnknown             health_unknown           nobody could look how things are from outside
     ├── LeftOver                  left_over                something of ours is still there after a destroy
     ├── NotOurs                   not_ours                 an object has our name but not our tag
     ├── Ambiguous                 ambiguous                two objects answer to one name

@@ -32,6 +32,7 @@ BASTION = {"network": {"cidr": "10.0.0.0/24", "gateway": {"bastion": {"allowed":
 FULL: dict[str, Any] = {
     **MINIMAL,
     **BASTION,
+    "ssh_keys": {"ops": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMGNLLS+fff+KI2famqoCS4BgHPhndTisOgqjpq9CNPm ops"},
     "nodes": {"core": {}},
     "postgresql": {"databases": ["shop", "bills"]},
     "redis": {},
@@ -40,7 +41,10 @@ FULL: dict[str, Any] = {
         "backends": {"api": {"nodes": "core"}},
         "certificates": {"api": {"domains": ["api.example.org", "www.example.org"]}},
     },
-    "dns": {"example.org": {"records": [{"name": "api", "target": "load_balancer"}]}, "empty.org": {}},
+    "dns": {
+        "example.org": {"records": [{"name": name, "target": "load_balancer"} for name in ("api", "www")]},
+        "empty.org": {},
+    },
     "health": {"rest": "/rest/release", "graphql": "/graphql", "websocket": "/ws"},
 }
 
@@ -62,7 +66,8 @@ def test_everything_that_a_file_declares() -> None:
     """Zones with records, certificates, paths, queues, databases and Redis."""
     found = site(FULL)
 
-    assert found.zones == (Zone(name="example.org", records=(Records(name="api.example.org", type="A"),)),)
+    records = tuple(Records(name=f"{name}.example.org", type="A") for name in ("api", "www"))
+    assert found.zones == (Zone(name="example.org", records=records),)
     assert found.traffic
     assert found.traffic.url == "https://api.example.org"
     assert (found.traffic.path, found.traffic.rest) == ("/healthz", "/rest/release")
