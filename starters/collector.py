@@ -27,6 +27,8 @@ from starters.render.exposition import Point, exposition
 
 MOST = 100_000
 """Spans, and lines of logs, that are kept."""
+SERIES = {"service.name": "job", "service.instance.id": "instance"}
+"""What of a resource tells series apart, and what Prometheus calls it."""
 STALE_SECONDS = 300.0
 """A point that nobody has sent for so long is gone: its worker is."""
 
@@ -52,7 +54,7 @@ class Collector:
         self._lock = threading.Lock()
 
     def points(self, name: str) -> list[tuple[dict[str, Any], Any]]:
-        """The points of a metric: attributes, and a value or a histogram's count."""
+        """The points of a metric: attributes and whose it is, and a value or a histogram's count."""
         with self._lock:
             found = [point for _, point in self._points.values() if point.metric.name == name]
         return [
@@ -77,17 +79,19 @@ class Collector:
                     self.spans.extend(span for scope in traced.scope_spans for span in scope.spans)
             elif path == "/v1/metrics":
                 for measured in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                    resource = attributes(measured.resource.attributes)
+                    whose = {label: resource[name] for name, label in SERIES.items() if name in resource}
                     for metric in (metric for scope in measured.scope_metrics for metric in scope.metrics):
-                        self._measure(metric)
+                        self._measure(metric, whose)
             elif path == "/v1/logs":
                 for logged in ExportLogsServiceRequest.FromString(body).resource_logs:
                     self.logs.extend(record for scope in logged.scope_logs for record in scope.log_records)
 
-    def _measure(self, metric: Metric) -> None:
+    def _measure(self, metric: Metric, whose: dict[str, Any]) -> None:
         self.metrics[metric.name] = metric
         data = getattr(metric, str(metric.WhichOneof("data")))
         for item in data.data_points:
-            told = attributes(item.attributes)
+            told = attributes(item.attributes) | whose
             self._points[metric.name, frozenset(told.items())] = time.monotonic(), Point(metric, told, item)
 
 

@@ -13,6 +13,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry._logs import LogRecord, SeverityNumber
 from temporalio import activity, workflow
 
 from telemetry import settings
@@ -91,9 +92,10 @@ class OtlpLines(logging.Handler):
         self._provider = provider
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one on; the trace it belongs to is that of the current span."""
-        from opentelemetry._logs import LogRecord, SeverityNumber
+        """Hand one on; the trace it belongs to is that of the current span.
 
+        Workflows log, too: what is imported in here would be imported anew in their sandbox.
+        """
         if record.name.startswith(_EXPORTERS):
             return
         nanoseconds = int(record.created * 1e9)

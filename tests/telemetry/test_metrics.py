@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
 
-from starters.collector import attributes, collecting
+from starters.collector import collecting
 from telemetry.catalogue import BACKUP_AGE, HTTP_REQUEST, METRICS, RETRIES
 from telemetry.metrics import record, runtime
 from tests.emulator.real.local import eventually
@@ -33,10 +34,11 @@ def test_metrics_arrive_with_their_dots(monkeypatch: pytest.MonkeyPatch) -> None
 
     (point,) = collector.metrics[BACKUP_AGE.name].gauge.data_points
     assert point.as_double == 42.5
-    told = attributes(point.attributes)
+    [(told, _)] = collector.points(BACKUP_AGE.name)
     assert told["asset"] == "db/equitya"
     assert "environment" not in told
-    assert {"service.name", "service.instance.id"} <= told.keys()
+    assert told["job"] == "scaleway-infra"
+    assert told["instance"].startswith(f"{os.getpid()}@")
 
     counter = collector.metrics[RETRIES.name]
     assert counter.sum.is_monotonic
