@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,9 @@ def type_of(error: BaseException) -> str:
     """How an error is called in a sentence: "timeout", "connection refused"."""
     if isinstance(error, TimeoutError):
         return "timeout"
+    if isinstance(error, ConnectionError) and error.errno:
+        # asyncio puts addresses and ports there.
+        return os.strerror(error.errno).lower()
     return str(getattr(error, "strerror", "") or type(error).__name__).lower()
 
 
