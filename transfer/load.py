@@ -1,7 +1,7 @@
 """From the bucket into an empty database: the schema, then lanes of `age | zstd | pg_restore`, then indexes and rights.
 
 A part is fed to a program only after its size and sha256 were found to be those of the dump. The schema's archive
-alone lands in the job's folder, which is in memory, since it is read several times.
+alone lands in the job's folder, which is in memory, since it is read several times. Rows of the others come in frozen.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from transfer import contents, queries
 from transfer.cut import SCHEMA
 from transfer.database import Session, conninfo, environment, require_tools, version
 from transfer.files import Code, Loaded, LoadJob, State, TransferError, write_secret
+from transfer.frozen import frozen
 from transfer.lanes import Lanes
 from transfer.ledger import Account, Ledger, now
 from transfer.loans import Loans
@@ -152,7 +153,7 @@ class Load:
         age, zstd = self._decoders(subprocess.PIPE)
         command = ("pg_restore", *self._options(), "--data-only")
         restore = run.spawn(*command, stdin=subprocess.PIPE, env=self._env, buffered="input")
-        pump = Pump(run, zstd, restore, account)
+        pump = Pump(run, zstd, restore, account, functools.partial(frozen, tables=account.tables))
         pump.start()
         trouble = self._feed(account, age)
         pump.join()
