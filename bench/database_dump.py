@@ -39,12 +39,14 @@ WAIT = 1800.0
 
 @dataclass(frozen=True)
 class Alone:
-    """PostgreSQL's own programs, which write and read a folder."""
+    """PostgreSQL's own programs, which write and read a folder. The transfer gets the same ones."""
 
     command: tuple[str, ...]
     """To put before a program: chroot, or nothing."""
     root: Path
     compression: str
+    path: str
+    """PATH of these programs for the transfer; empty for the system's."""
 
     @property
     def label(self) -> str:
@@ -79,8 +81,8 @@ class Alone:
 def alone(folder: Path, *, newest: bool) -> Alone:
     """The newest clients, which compress with zstd, or those of this system."""
     if newest and (root := newer_client.root()):
-        return Alone(("chroot", str(root)), root, "--compress=zstd")
-    return Alone((), folder, "--compress=1")
+        return Alone(("chroot", str(root)), root, "--compress=zstd", newer_client.path(folder / "newer"))
+    return Alone((), folder, "--compress=1", "")
 
 
 @contextmanager
@@ -150,11 +152,12 @@ def _measure(size: int, pairs: int, limit: float, newest: bool) -> Report:
 
         def ours(number: int) -> float:
             job = dump_job(server, DATABASE, [public])
-            seconds, result, most = run(Transfer(folder / f"dump{number}", job, store.url))
+            seconds, result, most = run(Transfer(folder / f"dump{number}", job, store.url, other.path))
             memory.append(most)
             if not number:
                 raw, stored = result["raw_bytes"] / 1e6, result["stored_bytes"] / 1e6
-                report.notes.append(f"{raw:.0f} MB of rows became {stored:.0f} MB, {raw / seconds:.0f} MB/s")
+                report.notes.append(f"pg_dump wrote {raw:.0f} MB, stored are {stored:.0f} MB")
+                report.notes.append(f"{there / 1e6 / seconds:.0f} MB of the database each second")
             return seconds
 
         with contextlib.ExitStack() as stack:

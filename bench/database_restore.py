@@ -40,7 +40,7 @@ def _measure(size: int, pairs: int, limit: float, newest: bool) -> Report:
         report.notes.append(f"a database of {there / 1e6:.0f} MB; statistics are taken only by the load")
         stack.callback(shutil.rmtree, other.root / "dumped", ignore_errors=True)
         other.dump(server, "dumped")
-        _, dumped, _ = run(Transfer(folder / "dump", dump_job(server, DATABASE, [public]), store.url))
+        _, dumped, _ = run(Transfer(folder / "dump", dump_job(server, DATABASE, [public]), store.url, other.path))
         expected, memory = fingerprint(server, DATABASE), []
 
         def fresh() -> None:
@@ -55,7 +55,7 @@ def _measure(size: int, pairs: int, limit: float, newest: bool) -> Report:
         def ours(number: int) -> float:
             fresh()
             job = load_job(server, "target", secret, dumped)
-            seconds, _, most = run(Transfer(folder / f"load{number}", job, store.url))
+            seconds, _, most = run(Transfer(folder / f"load{number}", job, store.url, other.path))
             memory.append(most)
             report.require(fingerprint(server, "target") == expected, "the load has restored something else")
             return seconds

@@ -1,6 +1,7 @@
 """PostgreSQL's clients of Debian 13, for comparison: from version 16 on, pg_dump compresses with zstd by itself.
 
-They live in a root file system of their own, made once and kept in the cache, and are run by chroot.
+They live in a root file system of their own, made once and kept in the cache, and are run by chroot, or here by way of
+its dynamic loader.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 SUITE = "trixie"
 PACKAGE = "postgresql-client-17"
+PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql", "vacuumdb")
 
 
 def root() -> Path | None:
@@ -34,3 +36,22 @@ def root() -> Path | None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return place
+
+
+def path(folder: Path) -> str:
+    """A PATH with these clients before the system's; empty if they cannot be had here.
+
+    Args:
+        folder: to make, for scripts that run them.
+    """
+    if not (there := root()):
+        return ""
+    folder.mkdir()
+    (loader,), (libraries,) = there.glob("lib*/ld-linux*"), (there / "usr/lib").glob("*-linux-gnu*")
+    (binaries,) = there.glob("usr/lib/postgresql/*/bin")
+    for name in PROGRAMS:
+        script = folder / name
+        command = f'"{loader}" --argv0 "$0" --library-path "{libraries}" "{binaries}/{name}" "$@"'
+        script.write_text(f"#!/bin/sh\nexec {command}\n")
+        script.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"

@@ -253,18 +253,30 @@ class Transfer:
         return _read(self.folder / RESULT)
 
     def _drive(self) -> None:
+        answered = 0
         for number in range(10**9):
             if self._over.wait(_TURN) or self.process.returncode is not None:
                 return
             if self._away.is_set():
                 continue
             (self.folder / DRIVER).touch()
+            asked = _written(self.folder / WANTS)
+            if asked == answered:
+                continue
             wants = _read(self.folder / WANTS)
-            if parts := [part for part in wants.get("parts", []) if not self._withheld(part)]:
+            parts = [part for part in wants["parts"] if not self._withheld(part)]
+            answered = asked if parts == wants["parts"] else 0
+            if parts:
                 urls = {part: self._sign(wants["method"], part) for part in parts}
                 # A run that has ended has no place for them any more.
                 with contextlib.suppress(FileNotFoundError):
                     write(self.folder / URLS / f"{number}.json", urls)
+
+
+def _written(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """From the database to the bucket: lanes of `pg_dump | zstd | age`, cut into parts that go to presigned URLs.
 
-Nothing lands on a disk. One session holds a snapshot, which every pg_dump uses, and a lock on every table: until a lane
-has come to it, nobody may drop or truncate one, which a snapshot alone does not prevent. The locks are those of a
-reader; the application writes on, but a migration that changes tables waits.
+Nothing lands on a disk. From version 16 on, pg_dump compresses with zstd by itself: the lane is a program shorter, and
+whoever loads that archive gets rows by the hundred instead of one by one.
+
+One session holds a snapshot, which every pg_dump uses, and a lock on every table: until a lane has come to it, nobody
+may drop or truncate one, which a snapshot alone does not prevent. The locks are those of a reader; the application
+writes on, but a migration that changes tables waits.
 """
 
 from __future__ import annotations
@@ -40,6 +43,10 @@ from transfer.urls import Course, Urls, ahead, likely_last
 
 LOCK_WAIT = 60
 """Seconds to wait for the locks of a reader; whoever holds stronger ones changes the table."""
+OWN_ZSTD = 16
+"""The version of pg_dump from which on it compresses with zstd."""
+_SHRUNK = 3
+"""What that makes of rows, roughly: for an estimate."""
 COUNTED = 20
 """The largest tables, whose rows are counted whatever it takes; of the others those that are small."""
 
@@ -55,6 +62,8 @@ class Dump:
         self._run = run
         self._job = job
         self._ledger = ledger
+        self._own = False
+        """Whether pg_dump compresses by itself."""
         self.urls = Urls(run, "PUT", self._wanted)
 
     def carry(self) -> Dumped:
@@ -66,6 +75,7 @@ class Dump:
         run, job = self._run, self._job
         require_tools("pg_dump", "pg_dumpall")
         client = version(run, "pg_dump")
+        self._own = major(client) >= OWN_ZSTD
         session = Session(run, environment(job), Code.DUMP_FAILED)
         try:
             server = session.ask(queries.SERVER)
@@ -111,7 +121,8 @@ class Dump:
     def _tasks(self, cuts: Sequence[Cut], snapshot: str, encoding: str) -> list[Callable[[], Archive]]:
         # Names in options are UTF-8, whatever the database's encoding; one without an encoding converts nothing.
         env = environment(self._job, PGCLIENTENCODING=encoding if encoding == "SQL_ASCII" else "UTF8")
-        options = ("--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}s")
+        compress = f"--compress=zstd:{self._job.level}" if self._own else "--compress=0"
+        options = ("--format=custom", compress, f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}s")
         command = ("pg_dump", *options, "--no-subscriptions")
         return [
             functools.partial(self._lane, account, (*command, *selection(cuts, account.archive)), env)
@@ -125,7 +136,8 @@ class Dump:
             session.ask(f"LOCK TABLE {names} IN ACCESS SHARE MODE; SELECT 1")
         cuts = cut(tables, session.ask(queries.BLOBS), self._job.jobs)
         self._ledger.accounts = [
-            Account(one.archive, tuple(table.sql for table in one.tables), one.bytes) for one in cuts
+            Account(one.archive, tuple(table.sql for table in one.tables), one.bytes // (_SHRUNK if self._own else 1))
+            for one in cuts
         ]
         return cuts
 
@@ -147,19 +159,23 @@ class Dump:
         """Dump one archive."""
         run, account.state = self._run, State.RUNNING
         dump = run.spawn(*command, stdout=subprocess.PIPE, env=env, buffered="output")
-        zstd = run.spawn("zstd", "-qc", f"-{self._job.level}", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        chain = [dump]
+        if not self._own:
+            chain.append(run.spawn("zstd", "-qc", f"-{self._job.level}", stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         recipients = [f"--recipient={recipient}" for recipient in self._job.recipients]
-        age = run.spawn("age", *recipients, stdin=zstd.stdout, stdout=subprocess.PIPE)
-        zstd.stdout.close()
-        pump = Pump(run, dump, zstd, account)
+        source = subprocess.PIPE if self._own else chain[-1].stdout
+        chain.append(run.spawn("age", *recipients, stdin=source, stdout=subprocess.PIPE))
+        if not self._own:
+            chain[1].stdout.close()
+        pump = Pump(run, dump, chain[1], account)
         pump.start()
-        parts = self._store(account, age.stdout)
+        parts = self._store(account, chain[-1].stdout)
         pump.join()
-        run.require([dump, zstd, age], Code.DUMP_FAILED, pump.trouble)
+        run.require(chain, Code.DUMP_FAILED, pump.trouble)
         if not account.raw_bytes or not parts:
             raise TransferError(Code.DUMP_FAILED, f"pg_dump wrote nothing for {account.archive}, and called that good")
         account.state = State.DONE
-        return Archive(account.archive, account.tables, tuple(parts), account.raw_bytes)
+        return Archive(account.archive, account.tables, tuple(parts), account.raw_bytes, zstd=not self._own)
 
     def _store(self, account: Account, stream: FileIO) -> list[Part]:
         """Cut a stream into parts; one is stored while the next one is filled."""

@@ -113,7 +113,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Archive:
-    """One output of pg_dump in custom format: `cat parts | age -d -i KEY | zstd -d | pg_restore` reads it."""
+    """One output of pg_dump in custom format: `cat parts | age -d -i KEY | zstd -dcf | pg_restore` reads it."""
 
     name: str
     """`schema`, `blobs` or `data-NNN`."""
@@ -121,7 +121,9 @@ class Archive:
     """Whose rows it holds: `schema.name`, quoted where SQL must. Of `schema`, the small ones."""
     parts: tuple[Part, ...]
     raw_bytes: int
-    """Of pg_dump's output, before compression."""
+    """Of pg_dump's output."""
+    zstd: bool = True
+    """Whether zstd lies around that output. From version 16 on, pg_dump compresses by itself."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Job:
     password: str
     database: str
     jobs: int = field(default=2, kw_only=True)
-    """Lanes that run side by side; each is a pipe of four programs."""
+    """Lanes that run side by side; each is a pipe of three or four programs."""
     patience: float = field(default=600.0, kw_only=True)
     """Seconds without a touch of the file `driver` after which it gives up."""
 
@@ -301,7 +303,7 @@ def part_name(archive: str, index: int) -> str:
 def archive_of(data: Mapping[str, Any]) -> Archive:
     """An archive from its JSON."""
     parts = tuple(Part(**part) for part in data["parts"])
-    return Archive(data["name"], tuple(data["tables"]), parts, data["raw_bytes"])
+    return Archive(data["name"], tuple(data["tables"]), parts, data["raw_bytes"], data["zstd"])
 
 
 def read_dump_job(folder: Path) -> DumpJob:

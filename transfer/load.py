@@ -1,7 +1,7 @@
 """From the bucket into an empty database: the schema, then lanes of `age | zstd | pg_restore`, then indexes and rights.
 
 A part is fed to a program only after its size and sha256 were found to be those of the dump. The schema's archive
-alone lands in the job's folder, which is in memory, since it is read several times.
+alone lands in the job's folder, which is in memory, since it is read several times. Rows of the others come in frozen.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import IO
 
 from transfer import contents, queries
 from transfer.cut import SCHEMA
-from transfer.database import Session, conninfo, environment, require_tools, version
+from transfer.database import Session, conninfo, environment, major, require_tools, version
 from transfer.files import Code, Loaded, LoadJob, State, TransferError, write_secret
+from transfer.frozen import frozen
 from transfer.lanes import Lanes
 from transfer.ledger import Account, Ledger, now
 from transfer.loans import Loans
@@ -29,6 +30,8 @@ from transfer.urls import Course, Urls, ahead
 OPTIONS = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
 """Of the sessions that restore: memory for building indexes, and no waiting for a disk. A database that a crash of the
 server spoils is loaded again."""
+UNKNOWN, SINCE = 'unrecognized configuration parameter "transaction_timeout"', 17
+"""What an older server says to pg_restore from this version on, which sets that for every session."""
 IDENTITY = "identity"
 _NAMED = 3
 
@@ -45,6 +48,8 @@ class Load:
         self._job = job
         self._ledger = ledger
         self._env = environment(job, PGOPTIONS=OPTIONS)
+        self._harmless: str | None = None
+        """An error that stops nothing."""
         self._identity = run.folder / IDENTITY
         write_secret(self._identity, job.identity + "\n")
         self._schema = run.folder / "schema.dump"
@@ -66,6 +71,7 @@ class Load:
         client = version(run, "pg_restore")
         session = Session(run, environment(self._job), Code.LOAD_FAILED)
         server = session.ask(queries.SERVER)
+        self._harmless = UNKNOWN if major(client) >= SINCE > major(server["version"]) else None
         if occupants := session.ask(queries.OCCUPANTS):
             named = ", ".join(occupants[:_NAMED])
             raise TransferError(Code.NOT_EMPTY, f"the database holds {len(occupants)} relations already: {named}")
@@ -123,7 +129,8 @@ class Load:
         return f"--use-list={path}"
 
     def _restore(self, *options: str) -> str:
-        return self._run.output("pg_restore", *options, env=self._env, code=Code.LOAD_FAILED)
+        command = ("pg_restore", *options)
+        return self._run.output(*command, env=self._env, code=Code.LOAD_FAILED, harmless=self._harmless)
 
     def _into(self, *options: str) -> str:
         """Restore from the schema's archive."""
@@ -131,8 +138,9 @@ class Load:
 
     def _options(self) -> list[str]:
         job = self._job
+        options = [f"--dbname={conninfo(job.database)}"]
         # Without it, pg_restore goes on after errors and counts them.
-        options = ["--exit-on-error", f"--dbname={conninfo(job.database)}"]
+        options += [] if self._harmless else ["--exit-on-error"]
         options += [] if job.owners else ["--no-owner"]
         options += [] if job.privileges else ["--no-privileges"]
         return options + ([f"--role={job.role}"] if job.role else [])
@@ -140,32 +148,35 @@ class Load:
     def _fetch_schema(self) -> None:
         (account,) = (account for account in self._ledger.accounts if account.archive == SCHEMA)
         with self._schema.open("wb") as file:
-            age, zstd = self._decoders(file)
-            trouble = self._feed(account, age)
-            self._run.require([age, zstd], Code.LOAD_FAILED, trouble)
+            decoders = self._decoders(account, file)
+            trouble = self._feed(account, decoders[0])
+            self._run.require(decoders, Code.LOAD_FAILED, trouble)
         account.raw_bytes = self._schema.stat().st_size
         self._end(account)
 
     def _lane(self, account: Account) -> None:
         """Load one archive of rows."""
         run = self._run
-        age, zstd = self._decoders(subprocess.PIPE)
+        decoders = self._decoders(account, subprocess.PIPE)
         command = ("pg_restore", *self._options(), "--data-only")
         restore = run.spawn(*command, stdin=subprocess.PIPE, env=self._env, buffered="input")
-        pump = Pump(run, zstd, restore, account)
+        pump = Pump(run, decoders[-1], restore, account, functools.partial(frozen, tables=account.tables))
         pump.start()
-        trouble = self._feed(account, age)
+        trouble = self._feed(account, decoders[0])
         pump.join()
-        run.require([age, zstd, restore], Code.LOAD_FAILED, pump.trouble or trouble)
+        run.require([*decoders, restore], Code.LOAD_FAILED, pump.trouble or trouble, self._harmless)
         self._end(account)
 
-    def _decoders(self, output: int | IO[bytes]) -> tuple[Child, Child]:
-        age = self._run.spawn(
-            *("age", "--decrypt", "--identity", str(self._identity)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        zstd = self._run.spawn("zstd", "-qdc", stdin=age.stdout, stdout=output)
+    def _decoders(self, account: Account, output: int | IO[bytes]) -> list[Child]:
+        """From the first, which is fed, to the last, which writes what pg_dump wrote."""
+        run, zstd = self._run, self._archives[account.archive].zstd
+        command = ("age", "--decrypt", "--identity", str(self._identity))
+        age = run.spawn(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE if zstd else output)
+        if not zstd:
+            return [age]
+        last = run.spawn("zstd", "-qdc", stdin=age.stdout, stdout=output)
         age.stdout.close()
-        return age, zstd
+        return [age, last]
 
     def _feed(self, account: Account, age: Child) -> str:
         """Feed an archive's parts to age; one is fetched while the one before is fed. What went wrong, if anything."""

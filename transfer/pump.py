@@ -1,9 +1,11 @@
-"""Moves bytes from one program to the next without looking at them, and counts them."""
+"""Moves bytes from one program to the next, most of them without looking at them, and counts them."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from io import FileIO
 
 from transfer.ledger import Account
 from transfer.run import PIPE_SIZE, Child, Run
@@ -17,13 +19,22 @@ class Pump:
 
     Args:
         account: whose raw bytes these are.
+        edited: reads what comes first: how many bytes, and what the second program shall see in their place.
     """
 
-    def __init__(self, run: Run, source: Child, target: Child, account: Account) -> None:
+    def __init__(
+        self,
+        run: Run,
+        source: Child,
+        target: Child,
+        account: Account,
+        edited: Callable[[FileIO], tuple[int, bytes]] = lambda _: (0, b""),
+    ) -> None:
         self._run = run
         self._source = source
         self._target = target
         self._account = account
+        self._edited = edited
         self._thread = threading.Thread(target=self._move, daemon=True)
         self.trouble = ""
         """What went wrong; empty if all has been moved and the first program ended well."""
@@ -39,6 +50,10 @@ class Pump:
     def _move(self) -> None:
         source, target = self._source.stdout.fileno(), self._target.stdin.fileno()
         try:
+            count, first = self._edited(self._source.stdout)
+            self._account.raw_bytes += count
+            while first:
+                first = first[self._target.stdin.write(first) :]
             # The kernel hands pages from one pipe to the other; nothing is copied through here.
             while count := os.splice(source, target, PIPE_SIZE):
                 self._account.raw_bytes += count

@@ -26,6 +26,7 @@ _CUT_OFF = (-signal.SIGPIPE, -signal.SIGTERM)
 """How programs end whose neighbour has failed."""
 _WORDS, _LOOKED_AT = 2000, 2**16
 """Of what a program wrote to standard error, the end: enough for a person, and where that is sought."""
+_WENT_ON = "errors ignored on restore"
 _ROWS = re.compile(
     r"^(?:DETAIL|CONTEXT|Command was): .*?(?=^\w+: (?:error|warning|detail|hint): |\Z)", re.MULTILINE | re.DOTALL
 )
@@ -90,6 +91,13 @@ class Child:
         size = os.fstat(self._errors.fileno()).st_size
         tail = os.pread(self._errors.fileno(), _LOOKED_AT, max(0, size - _LOOKED_AT))
         return _ROWS.sub("", tail.decode(errors="replace")).strip()[-_WORDS:]
+
+    def harmless(self, error: str) -> bool:
+        """Whether it went on after errors and ended with no other than this one."""
+        self._errors.seek(0)
+        told = self._errors.read().decode(errors="replace")
+        # How many it says there does not count: parallel sessions tell theirs, and nobody adds them up.
+        return _WENT_ON in told and all(error in line for line in told.splitlines() if ": error: " in line)
 
     def end(self, patience: float = 5.0) -> None:
         """Ask it to end, then kill it and what it has started. Harmless if it has ended."""
@@ -188,8 +196,13 @@ class Run:
             self._children = {other for other in self._children if other.process.poll() is None} | {child}
         return child
 
-    def output(self, *command: str, env: Mapping[str, str] | None = None, code: Code) -> str:
+    def output(
+        self, *command: str, env: Mapping[str, str] | None = None, code: Code, harmless: str | None = None
+    ) -> str:
         """What a program writes; `code` if it ends badly and its words tell nothing else.
+
+        Args:
+            harmless: see `require`.
 
         Raises:
             TransferError: it did, or the run has failed.
@@ -197,16 +210,17 @@ class Run:
         child = self.spawn(*command, stdout=subprocess.PIPE, env=env)
         told = child.stdout.readall()
         child.wait()
-        self.require([child], code)
+        self.require([child], code, harmless=harmless)
         return told.decode()
 
-    def require(self, children: Sequence[Child], code: Code, trouble: str = "") -> None:
+    def require(self, children: Sequence[Child], code: Code, trouble: str = "", harmless: str | None = None) -> None:
         """Every one of them, which make up one pipe, has ended or ends at once, and well.
 
         Args:
             children: from the first of the pipe to the last.
             code: for a program of PostgreSQL whose words tell nothing else.
             trouble: what was seen to go wrong with the pipe; empty if nothing was.
+            harmless: an error that pg_restore may have told and ignored; None if it was to end at the first.
 
         Raises:
             TransferError: one has ended badly, or there was trouble. The one that is at fault is named: those after
@@ -216,7 +230,11 @@ class Run:
         for child in children:
             child.end()
         self.check()
-        bad = [(child, ended) for child, ended in zip(children, codes, strict=True) if ended]
+        bad = [
+            (child, ended)
+            for child, ended in zip(children, codes, strict=True)
+            if ended and not (harmless and child.harmless(harmless))
+        ]
         guilty = [pair for pair in bad if pair[1] not in _CUT_OFF and "roken pipe" not in pair[0].words()]
         if guilty or bad:
             raise _error(*(guilty or bad)[0], code)

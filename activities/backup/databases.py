@@ -178,6 +178,7 @@ def contents_of(ended: Ended) -> DatabaseContents:
         ),
         archives={name: tuple(each["tables"]) for name, each in archives.items()},
         raw={name: each["raw_bytes"] for name, each in archives.items()},
+        zstd=any(each["zstd"] for each in told["archives"]),
         tables=tuple(
             TableFacts(name=f"{table['schema']}.{table['name']}", rows=table["rows"], bytes=table["bytes"])
             for table in told["tables"]

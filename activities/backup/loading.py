@@ -247,6 +247,7 @@ def archives_of(contents: DatabaseContents) -> tuple[Archive, ...]:
                 if part.archive == name
             ),
             contents.raw.get(name, 0),
+            zstd=contents.zstd,
         )
         for name, tables in contents.archives.items()
     )

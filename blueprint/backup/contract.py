@@ -157,7 +157,7 @@ class LoadOutput(Model):
     """How long a restore took."""
 
     bytes: int
-    """Before compression."""
+    """That pg_dump wrote."""
     seconds: float
     left_out: tuple[str, ...] = ()
     """What only a superuser can make, and was not: event triggers, publications."""

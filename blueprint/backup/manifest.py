@@ -42,7 +42,7 @@ class TableFacts(Model):
 class DatabaseContents(Model):
     """A database's backup: archives of pg_dump, each through zstd and age, cut into parts.
 
-    By hand: `cat data-001-3f2a.* | age -d -i KEY | zstd -d | pg_restore -d scratch`, the archive `schema-3f2a` with
+    By hand: `cat data-001-3f2a.* | age -d -i KEY | zstd -dcf | pg_restore -d scratch`, the archive `schema-3f2a` with
     `--section=pre-data` first and with `--section=post-data` last. Names end with the attempt that wrote them: what an
     earlier one left, or still writes from a node that was lost, is never taken for a part.
     """
@@ -51,10 +51,12 @@ class DatabaseContents(Model):
     archives: dict[str, tuple[str, ...]]
     """Tables whose rows an archive has, by archive; the one that starts with `schema` has everything else."""
     raw: dict[str, int] = {}
-    """Bytes before compression, by archive."""
+    """Bytes that pg_dump wrote, by archive."""
+    zstd: bool = True
+    """Whether zstd lies around the archives: from version 16 on, pg_dump compresses by itself."""
     tables: tuple[TableFacts, ...]
     raw_bytes: int
-    """Bytes before compression."""
+    """Bytes that pg_dump wrote."""
     database_bytes: int
     """Size of the database on its server."""
     server_version: str

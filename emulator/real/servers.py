@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -256,8 +255,10 @@ async def run(
     try:
         output, errors = await process.communicate(text.encode())
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        # Whoever is cancelled here must not leave it behind: it may be the loop's end.
+        if process.returncode is None:
             process.kill()
+            await process.wait()
     if process.returncode:
         raise ServerError(f"{Path(command[0]).name}: {errors.decode(errors='replace').strip()}")
     return output.decode()

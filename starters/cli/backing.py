@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TypeVar
 
 import click
-from pydantic import BaseModel, ValidationError
-from rich.console import RenderableType
 
 from blueprint.backup.choice import assets_of
 from blueprint.backup.site import BackupSite
@@ -18,8 +13,9 @@ from blueprint.errors import EngineError
 from starters import backups as library
 from starters.cli.changing import Approval, confirm_option, yes_option
 from starters.cli.exits import Exit, UsageRefused
+from starters.cli.outcome import Gives, carried_out, show
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.turns import detach_option, in_turn, wait_option
+from starters.cli.turns import detach_option, wait_option
 from starters.cli.watch import patiently
 from starters.engine import Engine
 from starters.origin import origin
@@ -40,8 +36,6 @@ from workflows.backup.messages import (
     RetentionOutput,
 )
 from workflows.identity import backup_turn, drill_turn
-
-M = TypeVar("M", bound=BaseModel)
 
 only_option = click.option(
     "--only", multiple=True, metavar="ASSET", help="Only this one: db/NAME, bucket/NAME, environment (repeatable)."
@@ -66,22 +60,17 @@ def backup(session: Session, environment: str, only: tuple[str, ...], wait: bool
     site = site_in(loaded)
     request = BackupInput(site=site, only=assets_in(site, only), origin=origin())
 
-    async def main() -> int:
-        engine = await session.engine()
-        with shown_on_failure(session, BackupOutput, backup_text):
-            output = await in_turn(
-                session,
-                engine,
-                loaded,
-                lambda: library.backup(engine, request),
-                turn=backup_turn,
-                wait=wait,
-                detach=detach,
-            )
-        show(session, output, backup_text)
-        return Exit.DONE
-
-    return session.run(main)
+    return session.run(
+        lambda: carried_out(
+            session,
+            loaded,
+            lambda engine: library.backup(engine, request),
+            Gives(BackupOutput, backup_text),
+            turn=backup_turn,
+            wait=wait,
+            detach=detach,
+        )
+    )
 
 
 @click.command()
@@ -130,25 +119,17 @@ def drill(session: Session, environment: str, only: tuple[str, ...], id: str, wa
     site = site_in(loaded)
     request = DrillInput(site=site, only=assets_in(site, only), id=id, origin=origin())
 
-    def text(output: DrillOutput) -> RenderableType:
-        return drills_text(output.records)
-
-    async def main() -> int:
-        engine = await session.engine()
-        with shown_on_failure(session, DrillOutput, text):
-            output = await in_turn(
-                session,
-                engine,
-                loaded,
-                lambda: library.drill(engine, request),
-                turn=drill_turn,
-                wait=wait,
-                detach=detach,
-            )
-        show(session, output, text)
-        return Exit.DONE
-
-    return session.run(main)
+    return session.run(
+        lambda: carried_out(
+            session,
+            loaded,
+            lambda engine: library.drill(engine, request),
+            Gives(DrillOutput, lambda output: drills_text(output.records)),
+            turn=drill_turn,
+            wait=wait,
+            detach=detach,
+        )
+    )
 
 
 @click.command()
@@ -183,18 +164,15 @@ def retention(
         if not approval.given and not approval.ask():
             session.stderr.print("Nothing was deleted.")
             return Exit.FAILED
-        with shown_on_failure(session, RetentionOutput, retention_text):
-            output = await in_turn(
-                session,
-                engine,
-                loaded,
-                lambda: library.retention(engine, request),
-                turn=backup_turn,
-                wait=wait,
-                detach=detach,
-            )
-        show(session, output, retention_text)
-        return Exit.DONE
+        return await carried_out(
+            session,
+            loaded,
+            lambda engine: library.retention(engine, request),
+            Gives(RetentionOutput, retention_text),
+            turn=backup_turn,
+            wait=wait,
+            detach=detach,
+        )
 
     return session.run(main)
 
@@ -272,31 +250,3 @@ def assets_in(site: BackupSite, only: tuple[str, ...]) -> tuple[str, ...]:
         return assets_of(site.assets, only)
     except EngineError as error:
         raise UsageRefused(error.message, subject=error.subject, remedy=error.remedy) from None
-
-
-def show(session: Session, output: M | None, text: Callable[[M], RenderableType]) -> None:
-    """What a run gave, if it was followed."""
-    if output is None:
-        return
-    if session.is_json:
-        session.print_json(output.model_dump(mode="json"))
-    else:
-        session.console.print(text(output))
-
-
-@contextmanager
-def shown_on_failure(session: Session, gives: type[M], text: Callable[[M], RenderableType]) -> Iterator[None]:
-    """Show what a failed run had to show all the same, and let its error go on.
-
-    Args:
-        session: where to.
-        gives: what the run gives, which its error has in its details.
-        text: how it is shown.
-    """
-    try:
-        yield
-    except EngineError as error:
-        if error.details and not session.is_json:
-            with suppress(ValidationError):
-                session.console.print(text(gives.model_validate(error.details[0])))
-        raise

@@ -18,11 +18,12 @@ from blueprint.backup.scratch import require_scratch
 from blueprint.environment.scalars import parse_duration
 from blueprint.errors import EngineError
 from starters import backups as library
-from starters.cli.backing import show, shown_on_failure, site_in
+from starters.cli.backing import site_in
 from starters.cli.changing import Approval, confirm_option, yes_option
 from starters.cli.exits import Exit, UsageRefused
+from starters.cli.outcome import Gives, carried_out
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
-from starters.cli.turns import detach_option, in_turn, wait_for_turn, wait_option
+from starters.cli.turns import detach_option, wait_for_turn, wait_option
 from starters.engine import Engine, Run
 from starters.origin import origin
 from starters.render.backup_text import restored_bucket_text, restored_database_text, restored_instance_text
@@ -173,14 +174,13 @@ class Restoring:
             EngineError: it was refused, or failed.
         """
         self._require_known()
-        engine = await self._session.engine()
         if self._wait:
-            await wait_for_turn(self._session, engine, self._changed)
+            await wait_for_turn(self._session, await self._session.engine(), self._changed)
         if self._wish.database:
-            return await self._database(engine, self._wish.database)
+            return await self._database(self._wish.database)
         if self._wish.bucket:
-            return await self._bucket(engine, self._wish.bucket)
-        return await self._instance(engine)
+            return await self._bucket(self._wish.bucket)
+        return await self._instance()
 
     def _require_known(self) -> None:
         site, wish = self._site, self._wish
@@ -189,7 +189,7 @@ class Restoring:
             if name and name not in known:
                 raise UsageRefused(f"no {kind} {name} is backed up", remedy=f"one of {', '.join(known)} fits")
 
-    async def _database(self, engine: Engine, database: str) -> int:
+    async def _database(self, database: str) -> int:
         wish = self._wish
         request = RestoreDatabaseInput(
             site=self._site,
@@ -205,10 +205,10 @@ class Restoring:
         what = f"{database} of {self._changed.environment.env} is replaced; what is live now is kept."
         if replaces and not self._approved(what):
             return Exit.FAILED
-        begin: Callable[[], Awaitable[Run[RestoreDatabaseOutput]]] = lambda: library.restore_database(engine, request)  # noqa: E731
-        return await self._run(engine, begin, RestoreDatabaseOutput, restored_database_text)
+        gives = Gives(RestoreDatabaseOutput, restored_database_text)
+        return await self._run(lambda engine: library.restore_database(engine, request), gives)
 
-    async def _bucket(self, engine: Engine, bucket: str) -> int:
+    async def _bucket(self, bucket: str) -> int:
         wish = self._wish
         wanted = BucketRestoreInput(
             site=self._site,
@@ -228,9 +228,9 @@ class Restoring:
         def text(output: BucketRestoreOutput) -> RenderableType:
             return restored_bucket_text(output, written=not wish.dry_run)
 
-        return await self._run(engine, lambda: library.restore_bucket(engine, request), BucketRestoreOutput, text)
+        return await self._run(lambda engine: library.restore_bucket(engine, request), Gives(BucketRestoreOutput, text))
 
-    async def _instance(self, engine: Engine) -> int:
+    async def _instance(self) -> int:
         name = self._wish.instance or ""
         request = RestoreInstanceInput(site=self._site, id=self._wish.backup, name=name, origin=origin())
         if not self._approved(f"A new instance {name} is made, and costs what its like does."):
@@ -239,7 +239,9 @@ class Restoring:
         def text(output: ManagedRestoreOutput) -> RenderableType:
             return restored_instance_text(output, name)
 
-        return await self._run(engine, lambda: library.restore_instance(engine, request), ManagedRestoreOutput, text)
+        return await self._run(
+            lambda engine: library.restore_instance(engine, request), Gives(ManagedRestoreOutput, text)
+        )
 
     def _approved(self, what: str) -> bool:
         if self._approval.given:
@@ -250,17 +252,8 @@ class Restoring:
         self._session.stderr.print("Nothing was changed.")
         return False
 
-    async def _run(
-        self,
-        engine: Engine,
-        begin: Callable[[], Awaitable[Run[M]]],
-        gives: type[M],
-        text: Callable[[M], RenderableType],
-    ) -> int:
-        with shown_on_failure(self._session, gives, text):
-            output = await in_turn(self._session, engine, self._changed, begin, wait=self._wait, detach=self._detach)
-        show(self._session, output, text)
-        return Exit.DONE
+    async def _run(self, begin: Callable[[Engine], Awaitable[Run[M]]], gives: Gives[M]) -> int:
+        return await carried_out(self._session, self._changed, begin, gives, wait=self._wait, detach=self._detach)
 
 
 @click.command()
@@ -285,19 +278,21 @@ def drop(session: Session, environment: str, name: str, yes: bool, confirm: str 
         raise UsageRefused(error.message, subject=name, remedy="restore_... and before_... can be dropped") from None
     request = DropInput(site=site, name=name, origin=origin())
 
-    async def main() -> int:
-        engine = await session.engine()
-        if not approval.given and not approval.ask():
-            session.stderr.print("Nothing was dropped.")
-            return Exit.FAILED
-        output: DropOutput | None = await in_turn(
-            session, engine, loaded, lambda: library.drop_database(engine, request), wait=wait, detach=False
-        )
-        nothing = "nothing: there is no such database"
-        show(session, output, lambda dropped: f"Dropped: {', '.join(dropped.names) or nothing}")
-        return Exit.DONE
+    def text(output: DropOutput) -> RenderableType:
+        return f"Dropped: {', '.join(output.names) or 'nothing: there is no such database'}"
 
-    return session.run(main)
+    if not approval.given and not approval.ask():
+        session.stderr.print("Nothing was dropped.")
+        return Exit.FAILED
+    return session.run(
+        lambda: carried_out(
+            session,
+            loaded,
+            lambda engine: library.drop_database(engine, request),
+            Gives(DropOutput, text),
+            wait=wait,
+        )
+    )
 
 
 def moment_of(text: str) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ class Machine:
         self.address = address
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self.logins = 0
+        self._began: list[tuple[asyncio.subprocess.Process, asyncio.Task[None]]] = []
         self._client_key = client_key
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -58,8 +61,9 @@ class Machine:
         self._call(self._abort())
 
     def end(self) -> None:
-        """Stop for good."""
+        """Stop for good, with all that still runs."""
         self.stop()
+        self._call(self._kill())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -86,10 +90,14 @@ class Machine:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                process_group=0,
             )
+            running = asyncio.current_task()
+            assert running
+            machine._began.append((child, running))
             await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-            status = await child.wait()
-            process.exit(status)
+            process.exit(await child.wait())
+            await process.wait_closed()
 
         self._server = await asyncssh.listen(
             self.address,
@@ -107,6 +115,14 @@ class Machine:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+
+    async def _kill(self) -> None:
+        for child, _ in self._began:
+            if child.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+        # A process that nobody waits for outlives the loop, and says so when another test runs.
+        await asyncio.gather(*(running for _, running in self._began), return_exceptions=True)
 
     async def _abort(self) -> None:
         for connection in list(self.connections):

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 
 from bench import backup_drill, backup_faults, backup_kills
-from bench.report import Report
 from emulator.real.machines.follower import Machines
 from emulator.real.postgresql.client import programs
+from tests.bench.measured import violations
 
 OBSTACLE = Machines(Path("/nowhere")).obstacle() or (None if programs() else "needs postgresql")
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
 
 
-def violations(measurement: Coroutine[Any, Any, Report], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What is not as it must be; the rest is printed."""
-    report = asyncio.run(measurement)
-    with capsys.disabled():
-        report.show(Console(highlight=False, soft_wrap=True))
-    return report.violations
-
-
-def test_a_killed_worker_costs_no_backup_and_no_restore(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_worker_costs_no_backup_and_no_restore() -> None:
     """One kill of a backup, of a restore and of a bucket's: the same rows and objects, and nothing is left."""
-    assert violations(backup_kills.measure(full=False, kills=1), capsys) == []
+    assert violations(backup_kills.measure(full=False, kills=1)) == []
 
 
-def test_what_goes_wrong_is_sat_out_or_asked_about(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_is_sat_out_or_asked_about() -> None:
     """A server that restarts, addresses that expire, a store that is busy, a pg_dump that dies while zstd ends well."""
-    assert violations(backup_faults.measure(full=False, ways=4), capsys) == []
+    assert violations(backup_faults.measure(full=False, ways=4)) == []
 
 
-def test_a_drill_that_is_cut_off_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_drill_that_is_cut_off_leaves_nothing() -> None:
     """A scheduled drill undisturbed, with a killed worker, and cancelled."""
-    assert violations(backup_drill.measure(full=False), capsys) == []
+    assert violations(backup_drill.measure(full=False)) == []

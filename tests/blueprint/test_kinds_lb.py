@@ -16,6 +16,7 @@ from blueprint.kinds import KINDS
 from blueprint.plan import Plan
 from blueprint.planner import make_destroy_plan, make_plan
 from blueprint.resource import Observed, Resource, references, resolve
+from tests.blueprint.steps import before
 
 FILE: dict[str, Any] = {
     "org": "lssm",
@@ -88,18 +89,6 @@ def existing(resources: Iterable[Resource]) -> list[Observed]:
 def plan_of(before: dict[str, Any], after: dict[str, Any]) -> Plan:
     """The plan that leads from one file to another."""
     return make_plan("lssm-prod", declared(after).values(), existing(declared(before).values()))
-
-
-def before(plan: Plan, first: str, then: str) -> bool:
-    """Whether one step has to be done before another can begin."""
-    after = {step.id: step.after for step in plan.steps}
-    reached, waiting = set[str](), [then]
-    while waiting:
-        for step in after[waiting.pop()]:
-            if step not in reached:
-                reached.add(step)
-                waiting.append(step)
-    return first in reached
 
 
 def test_certificate_waits_for_the_records_of_its_names() -> None:

@@ -12,6 +12,7 @@ from blueprint.graph import resources_of
 from blueprint.plan import Plan
 from blueprint.planner import make_destroy_plan, make_plan
 from blueprint.resource import Observed, Resource, ref, resolve
+from tests.blueprint.steps import before
 
 KINDS = ("vpc", "seal", "secret", "sqs", "sqs_credentials", "queue")
 JOBS = "queue.equitya-prod-jobs"
@@ -53,18 +54,6 @@ def existing(found: dict[str, Resource]) -> list[Observed]:
 def actions(plan: Plan) -> dict[str, str]:
     """What happens to each key."""
     return {change.key: change.action for change in plan.changes}
-
-
-def before(plan: Plan, first: str, then: str) -> bool:
-    """Whether one step has to be done before another can begin."""
-    after = {step.id: step.after for step in plan.steps}
-    reached, waiting = set[str](), [then]
-    while waiting:
-        for step in after[waiting.pop()]:
-            if step not in reached:
-                reached.add(step)
-                waiting.append(step)
-    return first in reached
 
 
 def test_queue_by_default() -> None:

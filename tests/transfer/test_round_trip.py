@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench import newer_client
 from bench.transfers import BUCKET, Bucket, Cluster, Transfer, dump_job, identity, load_job
 from tests.transfer.conftest import PASSWORD
 from tests.transfer.nasty import COMMON, SUPERUSERS
@@ -61,6 +62,42 @@ def test_a_superuser_gets_everything_back(
     alone = {table for archive in dumped["archives"] if archive["name"] != "schema" for table in archive["tables"]}
     assert {"public.users", '"Odd schema.x"."Odd ""name"" $*?|[a].b\'c"', '"Odd schema.x"."ODD"'} <= alone
     assert any(len(archive["parts"]) > 1 for archive in dumped["archives"])
+
+
+def test_a_newer_client_compresses_by_itself(
+    server: Cluster, database: Make, sign: Sign, keys: tuple[str, str], tmp_path: Path
+) -> None:
+    """Than the server, too; and it loads what an older one has dumped."""
+    if not (newer := newer_client.path(tmp_path / "newer")):
+        pytest.skip("needs root and debootstrap, for newer clients")
+    one, two, three = (database("app") for _ in range(3))
+    server.sql(COMMON, one)
+
+    for number, (target, path) in enumerate([(two, newer), (three, "")]):
+        with Transfer(tmp_path / f"dump{number}", dump_job(server, one, [keys[0]]), sign, path) as dump:
+            dumped = dump.result()
+        assert {archive["zstd"] for archive in dumped["archives"]} == {not path}
+        with Transfer(tmp_path / f"load{number}", load_job(server, target, keys[1], dumped), sign, newer) as load:
+            assert load.result()["pg_restore_version"] > "16"
+        assert content(server, target) == content(server, one)
+
+
+def test_a_newer_client_s_errors_are_told(
+    server: Cluster, database: Make, sign: Sign, keys: tuple[str, str], tmp_path: Path
+) -> None:
+    """It sets what an older server does not know, and goes on; it does not go on after anything else."""
+    if not (newer := newer_client.path(tmp_path / "newer")):
+        pytest.skip("needs root and debootstrap, for newer clients")
+    one, two = database("app"), database("app")
+    server.sql("CREATE FUNCTION known() RETURNS int LANGUAGE sql AS 'SELECT 1'", one)
+    server.sql("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 9)", one)
+    server.sql("CREATE FUNCTION known() RETURNS int LANGUAGE sql AS 'SELECT 2'", two)
+    with Transfer(tmp_path / "dump", dump_job(server, one, [keys[0]]), sign, newer) as dump:
+        dumped = dump.result()
+    with Transfer(tmp_path / "load", load_job(server, two, keys[1], dumped), sign, newer) as load:
+        progress = load.wait()
+    assert (progress["state"], progress["code"]) == ("failed", "load_failed"), progress["message"]
+    assert 'function "known" already exists' in progress["message"]
 
 
 def test_an_administrator_gives_objects_back_to_their_owners(

@@ -7,7 +7,6 @@ demand, so that every way a release can end is a test of seconds. Real machines:
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +43,7 @@ from blueprint.release.facts import CommitFacts, FreezeFacts, NodeFacts, Release
 from blueprint.release.record import Origin, ProbeRecord, ReleaseRecord
 from starters.engine import Engine, Run
 from tests.workflows.house import UI
+from tests.workflows.stand_in import StandIn
 from workflows.messages import ReleaseInput
 from workflows.plugin import EnginePlugin
 from workflows.registry import WORKFLOWS
@@ -78,8 +78,10 @@ class Node:
     active: bool = True
 
 
-class Fleet:
+class Fleet(StandIn):
     """Nodes by name, what was done to them, and what is to go wrong.
+
+    Its calls: "switch n1 bbbbbbbbb", "leave n1", ...
 
     Args:
         names: of the nodes.
@@ -87,17 +89,10 @@ class Fleet:
     """
 
     def __init__(self, names: Sequence[str], **settings: Any) -> None:
+        super().__init__()
         self.nodes = {name: Node() for name in names}
-        self.calls: list[str] = []
-        """What was done, in order: "switch n1 bbbbbbbbb", "leave n1", ..."""
         self.smallest_pool = len(names)
         """Fewest members that the pool has had."""
-        self.wrong: dict[str, str] = {}
-        """Codes with which calls fail, by how their line begins; as long as they stand here."""
-        self.slow: set[str] = set()
-        """Calls that take until somebody cancels them, by how their line begins."""
-        self.gates: dict[str, threading.Event] = {}
-        """Calls that take until their event is set, by how their line begins."""
         self.dying: set[str] = set()
         """Nodes whose units do not stay up once they are started anew; as long as they stand here."""
         self.planned: Plan | None = None
@@ -126,18 +121,7 @@ class Fleet:
         return [node.current for node in self.nodes.values()]
 
     async def _do(self, call: str, node: str = "") -> None:
-        self.calls.append(call)
-        if any(call.startswith(start) for start in self.slow):
-            while True:
-                activity.heartbeat()
-                await asyncio.sleep(0.05)
-        for start, gate in self.gates.items():
-            while call.startswith(start) and not gate.is_set():
-                activity.heartbeat()
-                await asyncio.sleep(0.02)
-        for start, code in self.wrong.items():
-            if call.startswith(start):
-                raise ApplicationError(f"{call}: made to fail", type=code, non_retryable=True)
+        await super()._do(call)
         if node and not self.nodes[node].reachable:
             raise ApplicationError(f"{node} does not answer", type="ssh_unreachable", non_retryable=True)
 

@@ -172,18 +172,9 @@ def test_cancelled(vaults: Vaults, step: str) -> None:
     """Wherever it is: nothing of it stays, and what has begun to be removed is removed."""
     house = vaults(site_of())
     house.vault.keep("db/orders", 1)
-    # What tidies up is not cancelled: it only takes its time.
-    tidying = step in ("drop drill", "unpin")
-    gate = house.gate(step) if tidying else None
-    if not tidying:
-        house.vault.slow.add(step)
-    run = begin(house, only=("db/orders",))
-    house.until_called(step)
-    house.cancel(run)
-    if gate:
-        gate.set()
 
-    assert house.home.failure(run)[0] == "cancelled"
+    cancel_at(house, step, "db/orders")
+
     assert is_clean(house)
     assert bool(house.vault.entries[0].drills) == (step == "report")
 
@@ -193,16 +184,24 @@ def test_cancelled_at_objects(vaults: Vaults, step: str) -> None:
     """The sample goes, too."""
     house = vaults(site_of())
     house.vault.keep("bucket/files", 1)
-    gate = house.gate(step) if step == "remove" else None
+
+    cancel_at(house, step, "bucket/files")
+
+    assert is_clean(house)
+
+
+def cancel_at(house: VaultHouse, step: str, asset: str) -> None:
+    """Cancel an asset's drill while it is at a step, and wait for its end."""
+    # What tidies up is not cancelled: it only takes its time.
+    gate = house.gate(step) if step in ("drop drill", "unpin", "remove") else None
     if not gate:
         house.vault.slow.add(step)
-    run = begin(house, only=("bucket/files",))
+    run = begin(house, only=(asset,))
     house.until_called(step)
     house.cancel(run)
     if gate:
         gate.set()
     assert house.home.failure(run)[0] == "cancelled"
-    assert is_clean(house)
 
 
 @pytest.mark.parametrize("decision", ["skip", "abort"])

@@ -6,8 +6,6 @@ wrong on demand, so that every way a run can end is a test of seconds.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -60,6 +58,7 @@ from blueprint.backup.site import (
 )
 from blueprint.contract import Target
 from blueprint.release.record import Origin
+from tests.workflows.stand_in import StandIn
 
 LIVE = "what is live"
 DAY = 86_400.0
@@ -87,23 +86,18 @@ def site_of(
     )
 
 
-class Vault:
+class Vault(StandIn):
     """A store, and the servers of the environments that it is for.
+
+    Its calls: "open", "database db/orders", "load drill_orders_...", ...
 
     Args:
         site: the first environment.
     """
 
     def __init__(self, site: BackupSite) -> None:
+        super().__init__()
         self.site = site
-        self.calls: list[str] = []
-        """What was done, in order: "open", "database db/orders", "load drill_orders_...", ..."""
-        self.wrong: dict[str, str] = {}
-        """Codes with which calls fail, by how their line begins; as long as they stand here."""
-        self.slow: set[str] = set()
-        """Calls that take until somebody cancels them, by how their line begins."""
-        self.gates: dict[str, threading.Event] = {}
-        """Calls that take until their event is set, by how their line begins."""
         self.findings: tuple[str, ...] = ()
         """What is wrong with whatever is restored."""
         self.entries: list[Entry] = []
@@ -142,20 +136,6 @@ class Vault:
     def pinned(self) -> list[str]:
         """Backups with a pin."""
         return [entry.id for entry in self.entries if entry.pins]
-
-    async def _do(self, call: str) -> None:
-        self.calls.append(call)
-        if any(call.startswith(start) for start in self.slow):
-            while True:
-                activity.heartbeat()
-                await asyncio.sleep(0.05)
-        for start, gate in self.gates.items():
-            while call.startswith(start) and not gate.is_set():
-                activity.heartbeat()
-                await asyncio.sleep(0.02)
-        for start, code in self.wrong.items():
-            if call.startswith(start):
-                raise ApplicationError(f"{call}: made to fail", type=code, non_retryable=True)
 
     def _change(self, asset: str, id: str, **facts: Any) -> Entry:
         self.entries = [

@@ -113,6 +113,7 @@ class BucketRestore:
                 # Of what does not come back, something newer may be all that there is.
                 self._remove([] if told.damaged else removed)
             except BaseException:
+                # A cancelled activity, too: what is under way ends, and nothing further begins.
                 pool.shutdown(cancel_futures=True)
                 raise
         if told.damaged:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from emulator.real.haproxy.configuration import CONFIGURATION, STATES
 from emulator.real.process import Process
+from emulator.real.servers import ServerError, run
 
 SOCKET = "master.sock"
 PROGRAM = "haproxy"
@@ -93,16 +94,10 @@ class Master:
 
     async def _check(self, candidate: Path) -> None:
         (self.folder / STATES).touch()
-        process = await asyncio.create_subprocess_exec(
-            *(PROGRAM, "-c", "-C", str(self.folder), "-f", candidate.name),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        if process.returncode:
-            alerts = [line for line in output.decode(errors="replace").splitlines() if line.startswith("[ALERT]")]
-            raise RefusedError("\n".join(alerts))
+        try:
+            await run([PROGRAM, "-c", "-C", str(self.folder), "-f", candidate.name])
+        except ServerError as error:
+            raise RefusedError("\n".join(re.findall(r"\[ALERT\].*", str(error)))) from None
 
     async def _reload(self) -> None:
         former, _ = await self._workers()

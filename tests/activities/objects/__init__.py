@@ -1,0 +1,1 @@
+"""Tests of what backs buckets up and brings them back."""
