@@ -22,6 +22,7 @@ from bench import (
     scale,
     secrets_search,
     telemetry_overhead,
+    traces,
     two_workers,
     worker_versions,
 )
@@ -52,6 +53,7 @@ BENCHES = {
         worker_versions,
         two_workers,
         telemetry_overhead,
+        traces,
     )
 }
 """Every measurement, by name."""

@@ -20,14 +20,20 @@ from starters.rehearsal import ROOT, Rehearsal
 from starters.sample import SampleRepository
 
 NAME = "rights"
-SUMMARY = "apply, deploy, backup, drill and health of prod on real machines, with exactly the policy of `iam-policy`"
+SUMMARY = "prod on real machines, from apply to restores, with exactly the policy of `iam-policy`: no call is refused"
 
 IAM = "/iam/v1alpha1"
+DATABASE, BUCKET, COPY = "equitya", "equitya-prod-files", "restore_rights"
 STEPS = (
     ("apply", ENVIRONMENT, "--yes"),
     ("deploy", ENVIRONMENT, "--ref", "main", "--yes"),
     ("backup", ENVIRONMENT),
     ("drill", ENVIRONMENT),
+    ("restore", ENVIRONMENT, "--database", DATABASE, "--to", COPY),
+    ("drop", ENVIRONMENT, COPY, "--yes"),
+    ("restore", ENVIRONMENT, "--database", DATABASE, "--in-place", "--yes"),
+    ("restore", ENVIRONMENT, "--bucket", BUCKET, "--yes"),
+    ("retention", ENVIRONMENT, "--yes"),
     ("drift", ENVIRONMENT, "--detailed-exitcode"),
     ("status", ENVIRONMENT, "--live"),
 )
@@ -82,18 +88,18 @@ def _granted(rehearsal: Rehearsal) -> str:
 
 
 def _carry_out(rehearsal: Rehearsal, step: tuple[str, ...], report: Report) -> None:
-    log = f"{rehearsal.endpoints.api_url}/_emulator/requests"
+    name, log = " ".join(step), f"{rehearsal.endpoints.api_url}/_emulator/requests"
     requests.delete(log, timeout=10)
     started = time.monotonic()
     try:
         done = rehearsal.run(*step, check=False, capture=True)
     except subprocess.SubprocessError as error:
-        report.require(False, f"{step[0]}: {error}")
+        report.require(False, f"{name}: {error}")
         return
     seconds = time.monotonic() - started
     refused = [
         entry for entry in requests.get(f"{log}?last=20000", timeout=10).json()["requests"] if entry["status"] == 403
     ]
-    report.rows.append((step[0], seconds, len(refused)))
-    report.require(done.returncode == 0, f"{step[0]} ended with {done.returncode}: {done.stderr[-1500:]}")
-    report.require(not refused, f"{step[0]}: refused {sorted({entry['operation'] for entry in refused})}")
+    report.rows.append((name, seconds, len(refused)))
+    report.require(done.returncode == 0, f"{name} ended with {done.returncode}: {done.stderr[-1500:]}")
+    report.require(not refused, f"{name}: refused {sorted({entry['operation'] for entry in refused})}")

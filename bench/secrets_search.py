@@ -1,9 +1,9 @@
-"""Secrets are looked for wherever the engine leaves a trace: Temporal's database, logs, spans, outputs.
+"""Secrets are looked for wherever the engine leaves a trace: Temporal's database, logs, spans, metrics, outputs.
 
 Every secret there is gets a distinctive value: those that the worker's environment and an operator provide are
 planted, those that the engine or Scaleway make are read out of the local Scaleway afterwards. Apply, drift and destroy
 run through the command line; calls that carry secrets are refused on the way, so that failures are recorded too, and
-steps are parked and retried. Traces go to the worker's log.
+steps are parked and retried. Traces, metrics and logs of worker and command line go to a collector over OTLP.
 
 Searching Temporal's database means every value of every row, since a long one is split over pages in the file, and the
 histories once more through its API; the files are searched as they are too, for what deleted rows have left. That the
@@ -20,26 +20,31 @@ import secrets
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import yaml
+from google.protobuf.message import Message
 
 from bench.emulator import Document
 from bench.environments import ROOT, prod
 from bench.report import Report
 from bench.stack import Stack
+from starters.collector import collecting
 
 NAME = "secrets"
-SUMMARY = "planted secrets are searched in Temporal's database, logs, spans and outputs: 0 hits"
+SUMMARY = "planted secrets are searched in Temporal's database, logs, spans, metrics and outputs: 0 hits"
 
 PLANTED = 3
 _REFUSED = ("POST *secrets*versions", "POST *api-keys", "POST *credentials", "POST *users", "POST /rdb/v1/*instances")
 """Calls that carry a secret or tell one: each is refused once, which parks its step."""
 _KEYS = ("secret_key", "password", "private_key", "token")
 """Names under which documents of the local Scaleway keep a secret."""
+_MEASURED = "VpcV2API/create_vpc"
+"""What is found among metrics, whose attributes are named after no object."""
 _NO_SECRET = "llm-routing"
 _SHORTEST = 8
 """Shorter values would be found by chance."""
@@ -56,12 +61,14 @@ async def measure(*, full: bool) -> Report:
     report = Report(("searched", "bytes", "secrets found", "the planted word found"))
     word = f"planted-{secrets.token_hex(8)}"
     planted = {f"BENCH_SECRET_{n}": f'{secrets.token_hex(6)}"/\\é&{secrets.token_hex(6)}' for n in range(PLANTED)}
-    tracing = {"OTEL_TRACES_EXPORTER": "console"}
-    async with Stack(worker_environment=planted | tracing) as stack:
+    async with AsyncExitStack() as held:
+        collector = held.enter_context(collecting())
+        telling = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+        stack = await held.enter_async_context(Stack(worker_environment=planted | telling))
         files = stack.folder / "environments"
         files.mkdir()
         (files / "prod.yaml").write_text(yaml.safe_dump(_environment(planted, word)))
-        runs = _Runs(stack, files, tracing)
+        runs = _Runs(stack, files, telling)
         # A step that is parked stands in the log: so does the planted word.
         refused = (*_REFUSED, f"PUT /lssm-prod-{word}")
         stack.emulator.set_faults([{"operation": operation, "kind": "quota_exceeded"} for operation in refused])
@@ -77,20 +84,23 @@ async def measure(*, full: bool) -> Report:
             "rows of Temporal's database": _rows(stack.folder / "temporal.db"),
             "files of Temporal's database": b"".join(p.read_bytes() for p in stack.folder.glob("temporal.db*")),
             "histories through Temporal's API": histories,
-            "logs of worker and Temporal, spans": _logs(stack.folder / "logs", besides="emulator.log"),
+            "logs of worker and Temporal": _logs(stack.folder / "logs", besides="emulator.log"),
+            "spans": _each(collector.spans),
+            "lines over OTLP": _each(collector.logs),
+            "metrics": collector.exposition().encode(),
             "outputs of the command line": runs.printed.encode(),
         }
     forms = {form for value in values for form in spellings(value)}
     for place, content in places.items():
         hits = sum(1 for form in forms if form in content)
-        found = word.encode() in content
+        known = _MEASURED if place == "metrics" else word
+        found = known.encode() in content
         report.rows.append((place, len(content), hits, "yes" if found else "no"))
         report.require(hits == 0, f"{place}: {hits} hits")
-        report.require(found, f"{place}: the planted word was not found either")
-    spans = places["logs of worker and Temporal, spans"].count(b'"trace_id"')
-    report.require(spans > 0, "no spans were written")
+        report.require(found, f"{place}: {known} was not found either")
     report.notes.append(
-        f"{len(values)} secrets in {len(forms)} spellings; {runs.parked} parked steps; {spans} lines of spans"
+        f"{len(values)} secrets in {len(forms)} spellings; {runs.parked} parked steps; {len(collector.spans)} spans, "
+        f"{len(collector.logs)} lines and {len(collector.metrics)} metrics over OTLP"
     )
     return report
 
@@ -189,6 +199,11 @@ def spellings(value: str) -> Iterator[bytes]:
     for offset in range(3):
         # The first and last characters of an encoding depend on the neighbours.
         yield base64.b64encode(b"\0" * offset + raw)[4 if offset else 0 : -4]
+
+
+def _each(messages: Iterable[Message]) -> bytes:
+    """What came over OTLP, as it came."""
+    return b"\n".join(message.SerializeToString() for message in messages)
 
 
 def _rows(database: Path) -> bytes:

@@ -92,6 +92,7 @@ class Emulator:
             self.world, self.log, self.faults, self._objects, near=port, changed=self._save
         )
         if self.real:
+            self.world.cockpit = self.planes["cockpit"].url
             self.real.start()
 
     async def stop(self) -> None:

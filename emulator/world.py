@@ -62,6 +62,8 @@ class World:
     def __init__(self, latency: float = 0.0, seed: int | None = None, *, loopback: bool = False) -> None:
         self.latency = latency
         self.loopback = loopback
+        self.cockpit = ""
+        """Where real things reach the data sources of Cockpit; empty if there are none."""
         self.ahead = 0.0
         """Seconds by which its clock is ahead of this computer's; negative if it is behind."""
         self.random = random.Random(seed)

@@ -79,7 +79,6 @@ GIVES: dict[str, type[Any]] = {
     "DropDatabase": DropOutput,
 }
 """What runs that have a turn give at their end, by type of workflow."""
-WHATEVER = "whatever it is"
 SILENCE_OF_A_WORKER = timedelta(seconds=75)
 """A worker asks for work once a minute at least; Temporal remembers one that is gone for five."""
 
@@ -208,8 +207,8 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken; its `running.commit` tells whether by the same commit.
         """
-        plan = f"Plan: {change.fingerprint or WHATEVER}."
-        return await self.take_turn(Apply.run, "apply", change.request.target, change, plan, commit)
+        about = _bound_to(change.fingerprint)
+        return await self.take_turn(Apply.run, "apply", change.request.target, change, about, commit)
 
     async def destroy(self, change: ChangeInput) -> Run[ChangeOutput]:
         """Begin to remove everything of an environment.
@@ -217,8 +216,8 @@ class Engine:
         Raises:
             AnotherChangeRuns: the environment's turn is taken.
         """
-        plan = f"Plan: {change.fingerprint or WHATEVER}."
-        return await self.take_turn(Destroy.run, "destroy", change.request.target, change, plan)
+        about = _bound_to(change.fingerprint)
+        return await self.take_turn(Destroy.run, "destroy", change.request.target, change, about)
 
     async def deploy(self, release: ReleaseInput) -> Run[ReleaseRecord]:
         """Begin to bring a commit to every node. Its `ref` has to be a full commit, so that the run has an identity.
@@ -410,3 +409,9 @@ def target_of(environment: Environment) -> Target:
         zone=environment.zone,
         project_id=environment.project_id or "",
     )
+
+
+def _bound_to(fingerprint: str | None) -> str:
+    if fingerprint is None:
+        return "It does what its own plan says: nobody has bound it to another one."
+    return f"It does what the plan `{fingerprint}` says, or fails before it changes anything."

@@ -122,13 +122,18 @@ class Parking:
             "",
         ]
         lines += [f"- **`{step}`**: {trouble}" for step, trouble in self.parked.items()]
-        lines += ["", "Mend the cause, then choose: here by *Send an Update*, or in a terminal.", ""]
+        lines += [
+            "",
+            "Mend the cause, then choose, by *More Actions*, *Send an Update*, or in a terminal: "
+            f"`scaleway-infra runs retry {turn}`, and so on.",
+            "",
+        ]
         for choices, steps in self._questions():
             if len(steps) < len(self.parked):
                 lines += [f"For {', '.join(f'`{step}`' for step in steps)}:", ""]
-            lines += ["| update | data | in a terminal | what it does |", "|---|---|---|---|"]
+            lines += ["| update | data | what it does |", "|---|---|---|"]
             several = len(self.parked) > 1
-            lines += [_row(choice, meaning, turn, steps[0], several) for choice, meaning in choices.items()]
+            lines += [_row(choice, meaning, steps[0], several) for choice, meaning in choices.items()]
             lines.append("")
         return "\n".join(lines[:-1])
 
@@ -160,17 +165,12 @@ class Parking:
         show_blocked(next(iter(self.parked), None))
 
 
-def _row(choice: Decision, meaning: str, run: str, step: str, several: bool) -> str:
+def _row(choice: Decision, meaning: str, step: str, several: bool) -> str:
     """A choice as a line of a table: the data that it needs, if any, and what could be added."""
-    reason = '{"reason": "..."}'
-    terminal = f"scaleway-infra runs {choice} {run}"
-    data = "none"
-    if choice == "skip":
-        data = f"`{_named(step)}`" if several else f"none, or `{reason}`"
-        terminal += f" --step '{step}'" if several else ""
-    elif choice == "abort":
-        data = f"none, or `{reason}`"
-    return f"| `{choice}` | {data} | `{terminal}` | {meaning} |"
+    data = "none" if choice == "retry" else 'none, or `{"reason": "..."}`'
+    if choice == "skip" and several:
+        data = f"`{_named(step)}`"
+    return f"| `{choice}` | {data} | {meaning} |"
 
 
 def _named(step: str) -> str:

@@ -37,12 +37,13 @@ class Ruler(SturdyTransport, API):
 
     def __init__(self, source: DataSource, token: str, stand_in: str | None) -> None:
         # No key: Scaleway's opens nothing here, and is nobody's business.
-        super().__init__(Client(api_url=stand_in or source.url), bypass_validation=True)
+        told = urlsplit(source.url)
+        super().__init__(Client(api_url=f"{stand_in}{told.path}" if stand_in else source.url), bypass_validation=True)
         self._headers = {
             "X-Token": token,
             "Accept": "application/yaml",
             "Content-Type": "application/yaml",
-            "Host": urlsplit(source.url).netloc,
+            "Host": told.netloc,
         }
 
     def groups(self, namespace: str) -> list[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
-"""Cockpit's data sources for metrics: Mimir's HTTP API, as far as it is about rules.
+"""Cockpit's data sources: what is written into them, and of Mimir's HTTP API what is about rules.
 
-Every data source has a host name of its own, and all are behind this one port: the Host header tells them apart.
+Every data source has a host name of its own, and all are behind this one port: the Host header tells them apart. Where
+things are real nobody could resolve such a name; there a data source's address is this port, and its path its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from emulator.dataplane.plane import Answer, Message, Plane
 from emulator.products.cockpit.sources import RULES, RULES_SCOPE, TOKENS, find_source
 from emulator.world import Document
 
-_HOST = re.compile(r"(?P<id>[0-9a-f-]{36})\.metrics\.cockpit\.(?P<region>[a-z]+-[a-z]+)\.scw\.cloud")
+_HOST = re.compile(r"(?P<id>[0-9a-f-]{36})\.[a-z]+\.cockpit\.(?P<region>[a-z]+-[a-z]+)\.scw\.cloud")
+_PREFIX = re.compile(r"/(?P<region>[a-z]+-[a-z]+)/(?P<id>[0-9a-f-]{36})(?=/)")
 _PATH = re.compile(r"/prometheus/config/v1/rules(?:/(?P<namespace>[^/]+)(?:/(?P<group>[^/]+))?)?")
 _OPERATIONS = {
     ("GET", 0): "ListRules",
@@ -28,6 +30,13 @@ _OPERATIONS = {
     ("DELETE", 2): "DeleteRuleGroup",
 }
 """By method and how much the path names: nothing, a namespace, a group in it."""
+_WRITES = {
+    "/api/v1/push": ("metrics", "PushMetrics"),
+    "/otlp/v1/metrics": ("metrics", "PushMetrics"),
+    "/otlp/v1/logs": ("logs", "PushLogs"),
+    "/otlp/v1/traces": ("traces", "PushTraces"),
+}
+"""By path: the type that a data source must have, and the operation."""
 
 
 class CockpitError(Exception):
@@ -40,12 +49,14 @@ class CockpitError(Exception):
 
 
 class Cockpit(Plane):
-    """`/prometheus/config/v1/rules`, opened by Cockpit's tokens. Rules are kept, and never evaluated."""
+    """What Cockpit's tokens open. Rules are kept, and never evaluated; what is written is taken, and forgotten."""
 
     label: ClassVar[str] = "Cockpit"
 
     def name(self, message: Message) -> tuple[str, bool]:
-        """ListRules, GetRuleGroup, SetRuleGroup, DeleteRuleGroup, DeleteNamespace."""
+        """Those of `_OPERATIONS` and `_WRITES`."""
+        if message.method == "POST" and (write := _WRITES.get(_path(message))):
+            return write[1], True
         names = _names(message)
         operation = _OPERATIONS.get((message.method, len(names))) if names is not None else None
         return operation or f"{message.method} {message.path}", message.method != "GET"
@@ -58,8 +69,11 @@ class Cockpit(Plane):
     async def answer(self, message: Message, operation: str) -> Answer:
         """Carry out the request."""
         try:
-            source = self._source(message)
-            self._admit(message, source)
+            type_, _ = _WRITES.get(_path(message), ("metrics", ""))
+            source = self._source(message, type_)
+            if operation.startswith("Push"):
+                return self._take(message, source)
+            self._admit(message, source, RULES_SCOPE)
             names = _names(message)
             if names is None or operation not in _OPERATIONS.values():
                 raise CockpitError(404, "page not found")
@@ -67,19 +81,25 @@ class Cockpit(Plane):
         except CockpitError as error:
             return _status(error.status, error.message)
 
-    def _source(self, message: Message) -> Document:
-        host = _HOST.fullmatch(message.headers.get("Host", "").partition(":")[0])
-        source = find_source(self.world, host["region"], host["id"]) if host else None
-        if source is None or source["type"] != "metrics":
+    def _source(self, message: Message, type_: str) -> Document:
+        told = _PREFIX.match(message.path) or _HOST.fullmatch(message.headers.get("Host", "").partition(":")[0])
+        source = find_source(self.world, told["region"], told["id"]) if told else None
+        if source is None or source["type"] != type_:
             raise CockpitError(404, "no such data source")
         return source
 
-    def _admit(self, message: Message, source: Document) -> None:
+    def _take(self, message: Message, source: Document) -> Answer:
+        self._admit(message, source, f"write_only_{source['type']}")
+        if source["origin"] == "scaleway":
+            raise CockpitError(403, "data sources of Scaleway are written by its products only")
+        return Answer(200, headers={"Content-Type": message.headers.get("Content-Type", "application/x-protobuf")})
+
+    def _admit(self, message: Message, source: Document, scope: str) -> None:
         secret = message.headers.get("X-Token", "")
         token = next((token for token in self.world.all(TOKENS) if secret and token["_secret_key"] == secret), None)
         if token is None or (token["project_id"], token["region"]) != (source["project_id"], source["region"]):
             raise CockpitError(401, "unauthorized")
-        if RULES_SCOPE not in token["scopes"]:
+        if scope not in token["scopes"]:
             raise CockpitError(403, "forbidden")
 
     def _carry_out(self, operation: str, source: str, *names: str, body: bytes) -> Answer:
@@ -107,9 +127,14 @@ class Cockpit(Plane):
         return _status(202)
 
 
+def _path(message: Message) -> str:
+    """What is asked of a data source."""
+    return _PREFIX.sub("", message.path)
+
+
 def _names(message: Message) -> tuple[str, ...] | None:
     """Namespace and group, as far as the path names them; None for another path."""
-    match = _PATH.fullmatch(message.path)
+    match = _PATH.fullmatch(_path(message))
     return match and tuple(unquote(name) for name in match.groups() if name)
 
 

@@ -12,7 +12,7 @@ from blueprint.errors import PermissionDenied
 from blueprint.permissions import OBJECT_SETS
 from emulator.world import DEFAULT_PROJECT
 from tests.activities.conftest import NO_TEMPORAL, Control
-from tests.activities.test_backup_objects import DRILL, LIVE, STORE, Bucket, run
+from tests.activities.objects.bucket import DRILL, LIVE, STORE, Bucket, run
 
 IAM = "/iam/v1alpha1"
 KEPT = ("SCW_API_URL", "SCW_DEFAULT_PROJECT_ID", "SCW_DEFAULT_ORGANIZATION_ID", "AWS_ENDPOINT_URL_S3")

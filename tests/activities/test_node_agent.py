@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncssh
 import pytest
@@ -28,7 +29,7 @@ from blueprint.kinds.rdb import IN_SECRET_MANAGER
 from emulator.real.machines.follower import Machines
 from tests.activities.conftest import TARGET, Control
 from tests.activities.site import Site, persistently
-from tests.emulator.real.local import real_emulator
+from tests.emulator.real.local import eventually, real_emulator
 
 OBSTACLE = Machines(Path("/nowhere")).obstacle()
 real = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
@@ -38,11 +39,17 @@ NODE = "lssm-prod-core-01"
 KEY = "node_agent.core-01"
 
 STAND_IN = """\
-#!/bin/sh
-# Takes a configuration that mentions pipelines if it has the token, as the collector does, and then stays.
+#!/bin/bash
+# Takes a configuration that mentions pipelines if it has the token, as the collector does; writes once, and then stays.
 grep -q pipelines "${2#--config=}" "${1#--config=}" 2>/dev/null || { echo "Error: no pipelines" >&2; exit 1; }
 [ -n "$COCKPIT_TOKEN" ] || { echo "Error: no token" >&2; exit 1; }
-[ "$1" = validate ] || exec sleep infinity
+[ "$1" != validate ] || exit 0
+address=${COCKPIT_METRICS_URL#http://}
+host=${address%%/*}
+exec 3<>"/dev/tcp/${host%:*}/${host#*:}"
+printf 'POST /%s/api/v1/push HTTP/1.1\\r\\nHost: %s\\r\\nX-Token: %s\\r\\nContent-Length: 0\\r\\n\\r\\n' \\
+    "${address#*/}" "$host" "$COCKPIT_TOKEN" >&3
+exec sleep infinity
 """
 UNIT = f"""\
 [Service]
@@ -86,12 +93,14 @@ class House:
         clouds: the worker's way to it.
         file: as declared.
         packages: the fields `package` of two versions of the agent.
+        control: of the emulator that has them.
     """
 
     site: Site
     clouds: Clouds
     file: dict[str, Any]
     packages: list[dict[str, str]]
+    control: Control
 
     def declared(self, **agent: Any) -> dict[str, Any]:
         """The file with other settings of the agent."""
@@ -154,7 +163,7 @@ def house(
         told = {name: value for name, value in Control(api).endpoints["environment"].items() if name in known}
         own = {"SCALEWAY_INFRA_SSH_KEY_FILE": folder / "key", "SSH_AUTH_SOCK": None}
         clouds = Clouds(ScalewaySettings.model_validate(told | own), bridge)
-        made = House(Site(clouds.cloud(TARGET), KINDS), clouds, file, packages)
+        made = House(Site(clouds.cloud(TARGET), KINDS), clouds, file, packages, Control(api))
         try:
             made.site.apply(file)
             yield made
@@ -181,6 +190,19 @@ def test_an_apply_installs_configures_and_starts_it(house: House) -> None:
     configuration = house.on(f"cat {CONFIGURATION}")
     assert token not in configuration
     assert set(yaml.safe_load(configuration)["service"]["pipelines"]) == {"metrics", "logs"}
+
+
+@real
+def test_what_it_sends_arrives(house: House) -> None:
+    """Cockpit takes it: the address can be reached from the node, and the token is the one that may write there."""
+    house.on(f"systemctl restart {PACKAGE}")
+    url = urlsplit(house.site.one(house.file, "data_source.metrics").outputs["url"])
+
+    def arrived() -> list[int]:
+        log = house.control.requests()["requests"]
+        return [entry["status"] for entry in log if entry["path"] == f"{url.path}/api/v1/push"]
+
+    assert set(eventually(arrived, "metrics in Cockpit")) == {200}
 
 
 @real

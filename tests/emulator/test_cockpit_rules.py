@@ -1,4 +1,4 @@
-"""The rulers of Cockpit's data sources."""
+"""Cockpit's data sources: their rulers, and what is written into them."""
 
 from __future__ import annotations
 
@@ -99,3 +99,32 @@ def test_what_is_no_group_is_refused(api: Api, body: Any) -> None:
     ruler = Ruler(api, source(api), token(api, "full_access_metrics_rules"))
     assert ruler.ask("POST", "/lssm-prod", body)[0] == 400
     assert ruler.ask("GET", "/lssm-prod")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "type_"),
+    [
+        ("/api/v1/push", "metrics"),
+        ("/otlp/v1/metrics", "metrics"),
+        ("/otlp/v1/logs", "logs"),
+        ("/otlp/v1/traces", "traces"),
+    ],
+)
+def test_a_token_that_may_writes_into_its_type(api: Api, path: str, type_: str) -> None:
+    """By the data source's name, and by its path; another type, another scope or no token is refused."""
+    sources = {name: source(api, f"lssm-prod-{name}", name) for name in ("metrics", "logs", "traces")}
+    tokens = {name: token(api, f"write_only_{name}") for name in sources}
+
+    def push(name: str, secret: str) -> tuple[int, int]:
+        url = api.emulator.planes["cockpit"].url
+        named = {"Host": sources[name]["url"].removeprefix("https://"), "X-Token": secret}
+        by_name = requests.post(f"{url}{path}", headers=named, data=b"", timeout=5)
+        prefix = f"{url}/fr-par/{sources[name]['id']}"
+        by_path = requests.post(f"{prefix}{path}", headers={"X-Token": secret}, data=b"", timeout=5)
+        return by_name.status_code, by_path.status_code
+
+    other = "logs" if type_ == "metrics" else "metrics"
+    assert push(type_, tokens[type_]) == (200, 200)
+    assert push(type_, tokens[other]) == (403, 403)
+    assert push(type_, "") == (401, 401)
+    assert push(other, tokens[other]) == (404, 404)

@@ -11,7 +11,7 @@ import yaml
 from starters.ci.github import Marker
 from starters.engine import Run
 from tests.starters.github_api import REPOSITORY, GitHubApi
-from tests.starters.runner import Job, Runner
+from tests.starters.runner import LONGEST_STEP, Job, Runner
 from tests.workflows.house import House, request
 
 INFRA, DEPLOY = "infra-scaleway.yml", "deploy-services.yml"
@@ -77,9 +77,9 @@ class Site:
         return run
 
     @staticmethod
-    def until(look: Callable[[], Any], patience: float = 30.0) -> Any:
-        """What a look gives once it gives anything."""
-        deadline = time.monotonic() + patience
+    def until(look: Callable[[], Any]) -> Any:
+        """What a look gives once it gives anything; as patient as with a step, which takes its time on a busy machine."""
+        deadline = time.monotonic() + LONGEST_STEP
         while not (found := look()):
             assert time.monotonic() < deadline
             time.sleep(0.05)

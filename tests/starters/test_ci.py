@@ -182,7 +182,7 @@ def test_cancelled_at_once(site: Site) -> None:
 
 def test_cancelled_while_it_plans(site: Site) -> None:
     """Nothing was started, and it says so."""
-    site.home.fault(VPCS, kind="slow", seconds=3.0)
+    site.home.fault(VPCS, kind="unavailable")
     job = site.runner.begin(INFRA, "apply", "stg", "push", COMMIT)
     site.until(lambda: "RUNNING" in site.runs("stg", "plan"))
     assert job.cancel() == 1
@@ -190,6 +190,7 @@ def test_cancelled_while_it_plans(site: Site) -> None:
     assert ended.code == Exit.INTERRUPTED
     assert "nothing was started" in ended.summary
     assert "Traceback" not in ended.log
+    site.home.mend()
     site.until(lambda: "RUNNING" not in site.runs("stg", "plan"))
     assert site.runs("stg", "apply") == []
 

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from starters.temporal_server import TemporalServer
 from tests.emulator.conftest import running
+from tests.emulator.real.local import eventually
 from tests.workflows.house import House, scaleway_environment
 from workflows.identity import TASK_QUEUE
 
 ROOT = Path(__file__).parents[2]
+LISTENS = f"working on {TASK_QUEUE}"
+"""What a worker logs when it begins."""
 
 
 @contextmanager
@@ -33,6 +36,8 @@ def worked(temporal: TemporalServer, log: Path, **settings: str) -> Iterator[Hou
         environment |= scaleway_environment(api) | settings
         worker = subprocess.Popen([sys.executable, "-m", "worker"], env=environment, cwd=ROOT, stderr=output)
         try:
+            # A cold start on a busy machine is no part of what is waited for afterwards.
+            eventually(lambda: LISTENS in log.read_text(), "the worker listens")
             yield house
         finally:
             worker.terminate()

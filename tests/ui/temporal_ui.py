@@ -26,13 +26,19 @@ class TemporalUi:
         self._images = images
         page.set_default_timeout(PATIENCE)
 
-    def find(self, query: str) -> None:
-        """Open the list of runs with a filter, as a saved view does."""
-        self.page.goto(f"{self._address}/namespaces/default/workflows?query={quote(query)}")
+    def find(self, query: str, workflow_id: str) -> Locator:
+        """Open the list of runs with a filter, as a saved view does. Returns the run's link, once it is there.
 
-    def open(self, workflow_id: str) -> None:
-        """Open the page of a run that is in the list; the list looks by itself whether there is anything new."""
-        self.page.get_by_role("link", name=workflow_id).first.click()
+        The list looks by itself whether there is anything new.
+        """
+        self.page.goto(f"{self._address}/namespaces/default/workflows?query={quote(query)}")
+        link = self.page.get_by_role("link", name=workflow_id).first
+        expect(link).to_be_visible(timeout=PATIENCE)
+        return link
+
+    def open(self, link: Locator) -> None:
+        """Open the page of a run that is in the list."""
+        link.click()
         expect(self.page.get_by_role("button", name="More Actions")).to_be_visible(timeout=PATIENCE)
 
     def current_details(self) -> Locator:
@@ -55,8 +61,7 @@ class TemporalUi:
         return said
 
     def _update(self, name: str, data: str) -> Locator:
-        self.page.get_by_role("button", name="More Actions").click()
-        self.page.get_by_test_id("update-button").click()
+        self._choose("Send an Update")
         dialog = self.page.locator("#update-confirmation-modal")
         dialog.locator("#update-select").click()
         self.page.get_by_role("option", name=name).first.click()
@@ -68,14 +73,18 @@ class TemporalUi:
 
     def start_again(self) -> None:
         """Start a run like the one on the page, with everything as the form has it."""
-        self.page.get_by_role("button", name="More Actions").click()
-        self.page.get_by_test_id("start-workflow-button").click()
+        self._choose("Start Workflow Like This One")
         expect(self.page.get_by_test_id("start-workflow")).to_be_visible(timeout=PATIENCE)
         self.page.get_by_role("button", name="Start Workflow", exact=True).click()
 
+    def _choose(self, action: str) -> None:
+        self.page.get_by_role("button", name="More Actions").click()
+        # By its role: menus for narrow windows have the same entries, hidden.
+        self.page.get_by_role("menuitem", name=action).click()
+
     def expect_status(self, status: str) -> None:
         """Wait until the page says that its run is so: "Running", "Completed", "Failed", ..."""
-        expect(self.page.get_by_test_id("workflow-status").first).to_contain_text(status, timeout=PATIENCE)
+        expect(self.page.get_by_test_id("execution-status").first).to_contain_text(status, timeout=PATIENCE)
 
     def picture(self, name: str) -> None:
         """Keep a picture of the page, if that is wanted."""

@@ -25,14 +25,14 @@ def test_mended(mishap: Mishap, home: House, ui: TemporalUi) -> None:
     """The list's filter finds it; its page names object, cause and choices; a click brings it to its end."""
     with ExitStack() as stack:
         scene = mishap.begin(home, stack)
-        where = f'Environment = "{scene.environment}"'
+        where, id = f'Environment = "{scene.environment}"', scene.run.handle.id
         for stage in mishap.ending:
             if stage == "parked":
                 home.until(scene.run, lambda states: "parked" in states.values() and "running" not in states.values())
-                ui.find(f"{where} AND NeedsOperator = true")
+                found = ui.find(f"{where} AND NeedsOperator = true", id)
                 if mishap.activity == "create":
                     ui.picture("waiting-runs")
-                ui.open(scene.run.handle.id)
+                ui.open(found)
                 details = ui.current_details()
                 for told in ("Waiting for an operator", mishap.names, "retry", "abort"):
                     expect(details).to_contain_text(told)
@@ -42,23 +42,20 @@ def test_mended(mishap: Mishap, home: House, ui: TemporalUi) -> None:
                 ui.send_update("retry")
             elif stage == "failed":
                 home.failure(scene.run)
-                ui.find(f'{where} AND ExecutionStatus = "Failed"')
-                ui.open(scene.run.handle.id)
+                ui.open(ui.find(f'{where} AND ExecutionStatus = "Failed"', id))
                 ui.expect_status("Failed")
                 expect(ui.current_details()).to_contain_text("Start Workflow Like This One")
                 scene.mend()
                 ui.start_again()
             else:
-                ui.find(f'{where} AND WorkflowId = "{scene.run.handle.id}" AND ExecutionStatus = "Completed"')
-                ui.open(scene.run.handle.id)
+                ui.open(ui.find(f'{where} AND WorkflowId = "{id}" AND ExecutionStatus = "Completed"', id))
                 ui.expect_status("Completed")
 
 
 def test_approved(home: House, ui: TemporalUi) -> None:
     """A protected environment's run shows its plan, and the data to send; what is pasted from there lets it on."""
     run = waiting(home, protected())
-    ui.find("NeedsOperator = true")
-    ui.open(run.handle.id)
+    ui.open(ui.find("NeedsOperator = true", run.handle.id))
     details = ui.current_details()
     expect(details).to_contain_text("create vpc.main")
     assert "approve" in ui.refused_update("retry")
@@ -73,8 +70,7 @@ def test_refused(home: House, ui: TemporalUi) -> None:
     with ExitStack() as stack:
         scene = MISHAPS["create"].begin(home, stack)
         home.until(scene.run, lambda states: "parked" in states.values() and "running" not in states.values())
-        ui.find(f'Environment = "{scene.environment}" AND NeedsOperator = true')
-        ui.open(scene.run.handle.id)
+        ui.open(ui.find(f'Environment = "{scene.environment}" AND NeedsOperator = true', scene.run.handle.id))
         said = ui.refused_update("skip", '{"step": "create vpc.main"}')
         assert "'create vpc.main' is not parked" in said
         ui.send_update("abort")

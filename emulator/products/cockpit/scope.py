@@ -51,8 +51,10 @@ def shown_source(source: Document) -> Document:
     return {**{k: v for k, v in source.items() if not k.startswith("_")}, "current_month_usage": 0}
 
 
-def url_of(kind: str, source_id: str, region: str) -> str:
-    """Where a data source is read and written."""
+def url_of(world: World, kind: str, source_id: str, region: str) -> str:
+    """Where a data source is read and written: by a name of its own, or where real machines reach it."""
+    if world.cockpit:
+        return f"{world.cockpit}/{region}/{source_id}"
     return f"https://{source_id}.{kind}.cockpit.{region}.scw.cloud"
 
 
@@ -65,7 +67,7 @@ def scaleway_source(world: World, project: str, region: str, kind: str) -> Docum
         "id": key,
         "project_id": project,
         "name": f"Scaleway {kind.capitalize()}",
-        "url": url_of(kind, key, region),
+        "url": url_of(world, kind, key, region),
         "type": kind,
         "origin": "scaleway",
         "created_at": made,

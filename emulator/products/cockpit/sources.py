@@ -116,7 +116,7 @@ def create_data_source(call: Call) -> Answer:
         "id": key,
         "project_id": project,
         "name": name,
-        "url": url_of(kind, key, call.params["region"]),
+        "url": url_of(world, kind, key, call.params["region"]),
         "type": kind,
         "origin": "custom",
         "created_at": now,
