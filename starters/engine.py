@@ -413,5 +413,5 @@ def target_of(environment: Environment) -> Target:
 
 def _bound_to(fingerprint: str | None) -> str:
     if fingerprint is None:
-        return "It does what its own plan says: nobody has bound it to another one."
+        return "No plan was approved beforehand: it does what its own says."
     return f"It does what the plan `{fingerprint}` says, or fails before it changes anything."

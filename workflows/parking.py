@@ -43,7 +43,7 @@ class Parking:
         """From now on the step waits, and everybody can see why, and what each choice means for it."""
         self.parked[step] = trouble
         self._choices[step] = choices
-        workflow.logger.error("step %s is parked: %s", step, trouble)
+        workflow.logger.error("step %s is parked: %s", step, trouble, extra={"step": step})
         self._show()
 
     async def decision(self, step: str, patience: timedelta | None = None) -> Decision:
