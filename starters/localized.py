@@ -47,7 +47,7 @@ def localized(
         # It fetches programs from the internet. The machines here have them.
         ((role or {}).get("cloud_init") or {}).pop("runcmd", None)
     if local.get("monitoring"):
-        # Machines here share a network: two agents would take the same port, and neither has anywhere to send to.
+        # Machines here share a network: two agents would take the same port.
         local["monitoring"].pop("agent", None)
     if local.get("backup"):
         _keep_backups_here(local)
