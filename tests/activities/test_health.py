@@ -7,6 +7,7 @@ import datetime
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from blueprint.health.site_of import health_site
 from tests.activities.conftest import TARGET, Control
 from tests.activities.site import Site
 from tests.emulator.real.haproxy_servers import Loop
+from tests.emulator.real.local import eventually
 
 T = TypeVar("T")
 ZONE = "lssm.tech"
@@ -298,13 +300,19 @@ def test_a_message_goes_through_and_nobody_else_sees_one(cloud: Cloud) -> None:
     assert "QueueDoesNotExist" in troubles(look_at_queues(wanted, cloud))["queue/shop-prod-jobs"]
 
 
-def test_a_message_that_does_not_arrive(cloud: Cloud) -> None:
-    """The queue takes it in and gives nothing out."""
+def test_a_message_that_does_not_arrive(cloud: Cloud, emulator: Control) -> None:
+    """Somebody else takes it while the check asks: it gives up in time, and that is a result."""
     site = Site(cloud, ("secret", "sqs", "sqs_credentials", "queue"))
     site.apply(SQS)
     sqs = QueueLifecycle(cloud).client()
     own = sqs.get_queue_url(QueueName="lssm-prod-health")["QueueUrl"]
-    sqs.set_queue_attributes(QueueUrl=own, Attributes={"DelaySeconds": "30"})
     wanted = HealthSite(target=TARGET, queues=Queues(own="lssm-prod-health"), timeout=1.0)
 
-    assert "did not arrive within 1 s" in troubles(look_at_queues(wanted, cloud))["queue/lssm-prod-health"]
+    emulator.faults({"operation": "SQS ReceiveMessage", "kind": "slow", "seconds": 3.0})
+    with ThreadPoolExecutor(1) as threads:
+        looking = threads.submit(look_at_queues, wanted, cloud)
+        eventually(lambda: emulator.call("GET", "/_emulator/faults")["faults"][0]["fired"] == 1, "the check asks")
+        [taken] = sqs.receive_message(QueueUrl=own)["Messages"]
+        sqs.delete_message(QueueUrl=own, ReceiptHandle=taken["ReceiptHandle"])
+
+    assert "did not arrive within 1 s" in troubles(looking.result())["queue/lssm-prod-health"]
