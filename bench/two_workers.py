@@ -7,6 +7,7 @@ latency, say what has to be there in the end and how many objects were asked for
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -139,10 +140,12 @@ def _creates(operation: str) -> bool:
 
 
 async def _kill(first: Child, second: Child, runs: list[Run[ChangeOutput]], kills: Kills, every: float) -> None:
-    """Kill one and the other, until cancelled."""
-    while True:
+    """Kill one and the other, until cancelled; never while the one before is not back: of two, one is killed."""
+    due = time.monotonic() + every
+    for times in itertools.count(2):
         for worker in (first, second):
-            await asyncio.sleep(every)
+            await asyncio.sleep(due - time.monotonic())
+            due = time.monotonic() + every
             pid = worker.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
@@ -160,6 +163,7 @@ async def _kill(first: Child, second: Child, runs: list[Run[ChangeOutput]], kill
                     await asyncio.sleep(_LOOK_EVERY)
             if any(attempts for _, attempts in lost):
                 kills.slowest = max(kills.slowest, time.monotonic() - died)
+            await listens(worker, times)
 
 
 async def _of(run: Run[ChangeOutput], pid: int) -> dict[str, str]:

@@ -37,14 +37,18 @@ def worker_of(endpoints: DevEndpoints, log: Path, root: Path = ROOT, **settings:
     return Child(f"the worker of {log.stem}", [sys.executable, "-m", "worker"], log, environment, root)
 
 
-async def listens(worker: Child) -> None:
-    """Wait until a worker that was started for the first time listens.
+async def listens(worker: Child, times: int = 1) -> None:
+    """Wait until a worker listens.
+
+    Args:
+        worker: started.
+        times: how often it was started since its log began.
 
     Raises:
         TimeoutError: it does not; the message holds the end of its log.
     """
     deadline = time.monotonic() + STARTS
-    while LISTENS not in worker.log.read_text():
+    while worker.log.read_text().count(LISTENS) < times:
         if worker.returncode is not None or time.monotonic() > deadline:
             raise TimeoutError(f"{worker.name} does not listen:\n{worker.last_words()}")
         await asyncio.sleep(_LOOK_EVERY)
