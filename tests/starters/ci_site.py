@@ -66,7 +66,11 @@ class Site:
         query = f"Environment = '{environment}' AND Operation = '{operation}'"
 
         async def found() -> list[str]:
-            return [run.status.name async for run in self.home.client.list_workflows(query) if run.status]
+            listed = [run async for run in self.home.client.list_workflows(query)]
+            # The list is a little behind: a run that has just ended may still stand in it as running.
+            handles = [self.home.client.get_workflow_handle(run.id, run_id=run.run_id) for run in listed]
+            described = [await handle.describe() for handle in handles]
+            return [run.status.name for run in described if run.status]
 
         return self.home.run(found())
 
