@@ -54,17 +54,17 @@ class TemporalUi:
     def refused_update(self, name: str, data: str = "") -> str:
         """Send an update that is refused. Returns what the dialog says, and closes it."""
         dialog = self._update(name, data)
-        alert = dialog.get_by_role("alert")
+        alert = dialog.locator(".alert.error")
         expect(alert).to_be_visible(timeout=PATIENCE)
         said = alert.inner_text()
-        dialog.get_by_role("button", name="Cancel").click()
+        dialog.get_by_test_id("cancel-modal-button").click()
         return said
 
     def _update(self, name: str, data: str) -> Locator:
         self._choose("Send an Update")
-        dialog = self.page.locator("#update-confirmation-modal")
-        dialog.locator("#update-select").click()
-        self.page.get_by_role("option", name=name).first.click()
+        dialog = self.page.get_by_role("dialog", name="Send an Update")
+        dialog.get_by_test_id("update-select-button").click()
+        dialog.get_by_role("option", name=name).click()
         if data:
             dialog.get_by_role("textbox").last.fill(data)
         # After typing, the first click is swallowed: the form is laid out anew under the mouse.

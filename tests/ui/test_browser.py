@@ -25,11 +25,11 @@ def test_mended(mishap: Mishap, home: House, ui: TemporalUi) -> None:
     """The list's filter finds it; its page names object, cause and choices; a click brings it to its end."""
     with ExitStack() as stack:
         scene = mishap.begin(home, stack)
-        where, id = f'Environment = "{scene.environment}"', scene.run.handle.id
+        where, workflow_id = f'Environment = "{scene.environment}"', scene.run.handle.id
         for stage in mishap.ending:
             if stage == "parked":
                 home.until(scene.run, lambda states: "parked" in states.values() and "running" not in states.values())
-                found = ui.find(f"{where} AND NeedsOperator = true", id)
+                found = ui.find(f"{where} AND NeedsOperator = true", workflow_id)
                 if mishap.activity == "create":
                     ui.picture("waiting-runs")
                 ui.open(found)
@@ -42,13 +42,15 @@ def test_mended(mishap: Mishap, home: House, ui: TemporalUi) -> None:
                 ui.send_update("retry")
             elif stage == "failed":
                 home.failure(scene.run)
-                ui.open(ui.find(f'{where} AND ExecutionStatus = "Failed"', id))
+                ui.open(ui.find(f'{where} AND ExecutionStatus = "Failed"', workflow_id))
                 ui.expect_status("Failed")
                 expect(ui.current_details()).to_contain_text("Start Workflow Like This One")
                 scene.mend()
                 ui.start_again()
             else:
-                ui.open(ui.find(f'{where} AND WorkflowId = "{id}" AND ExecutionStatus = "Completed"', id))
+                ui.open(
+                    ui.find(f'{where} AND WorkflowId = "{workflow_id}" AND ExecutionStatus = "Completed"', workflow_id)
+                )
                 ui.expect_status("Completed")
 
 
