@@ -28,6 +28,7 @@ from starters.collector import Collector, attributes, collecting
 from starters.dev import WORKER
 from starters.rehearsal import ROOT, Rehearsal
 from starters.sample import SampleRepository
+from telemetry.run_spans import RunTracing
 from telemetry.traces import flush, tracing
 from workflows.plugin import EnginePlugin
 from workflows.registry import WORKFLOWS
@@ -128,10 +129,11 @@ def _complete(asked: Sequence[dict[str, Any]], spans: Sequence[Span], report: Re
 async def _replay(rehearsal: Rehearsal, collector: Collector, variables: dict[str, str], report: Report) -> None:
     """Go through both runs once more, with traces on."""
     os.environ |= variables
+    tracing()
     before = len(collector.spans)
     client = await Client.connect(rehearsal.endpoints.temporal_address, plugins=[EnginePlugin()])
     # Debugging means without a limit on the time that code takes: a busy machine is no defect of it.
-    replayer = Replayer(workflows=WORKFLOWS, plugins=[EnginePlugin()], interceptors=tracing(), debug_mode=True)
+    replayer = Replayer(workflows=WORKFLOWS, plugins=[EnginePlugin()], interceptors=[RunTracing()], debug_mode=True)
     replayed = 0
     for workflow in STEPS:
         async for run in client.list_workflows(f'WorkflowType = "{workflow}"'):

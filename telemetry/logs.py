@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -38,13 +37,12 @@ def configure() -> None:
     """Set up the log of this process, as LOG_FORMAT ("json", or text by default) and OTEL_LOGS_EXPORTER say."""
     global _provider
     printed = logging.StreamHandler(sys.stderr)
-    as_json = os.environ.get("LOG_FORMAT", "").lower() == "json"
-    printed.setFormatter(JsonLines() if as_json else logging.Formatter(FOR_PEOPLE))
+    printed.setFormatter(JsonLines() if settings.logs_as_json() else logging.Formatter(FOR_PEOPLE))
     handlers: list[logging.Handler] = [printed]
     if settings.exporter("logs") == "otlp":
         _provider = _otlp()
         handlers.append(OtlpLines(_provider))
-    if as_json or _provider:
+    if settings.logs_have_fields():
         # Each line says it in fields of its own.
         workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False
     logging.basicConfig(level=logging.INFO, handlers=handlers)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramFloat, MetricMeter
-from temporalio.runtime import OpenTelemetryConfig, Runtime, TelemetryConfig
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, OpenTelemetryConfig, Runtime, TelemetryConfig
 
 from telemetry import settings
 from telemetry.catalogue import METRICS, Metric
@@ -71,16 +73,33 @@ def record(metric: Metric, value: float, attributes: Attributes) -> None:
 
 
 def runtime() -> Runtime | None:
-    """What carries metrics, the SDK's own and those of the engine; None unless an OTLP endpoint is set.
+    """What carries metrics, the SDK's own and those of the engine, and the SDK's log to where ours goes.
+
+    None if an OTLP endpoint is set for neither metrics nor logs, and the log is one for people.
 
     Only OTLP over HTTP: names of metrics have dots, as OpenTelemetry's conventions want them, and Temporal's own
     Prometheus endpoint drops those.
     """
     global _process
     _process = Instruments(MetricMeter.noop)
+    metrics = _exported()
+    if metrics is None and not settings.logs_have_fields():
+        return None
+    # Left to itself the SDK's core prints text between the lines of the log, which no program expects there.
+    core = LogForwardingConfig(logging.getLogger("temporalio.core"))
+    log = replace(LoggingConfig.default, forwarding=core if settings.logs_have_fields() else None)
+    # Two workers tell the same gauges of two moments: without a name of its own, each would overwrite the other's.
+    tags = {"service.name": settings.service(), "service.instance.id": f"{os.getpid()}@{socket.gethostname()}"}
+    made = Runtime(telemetry=TelemetryConfig(logging=log, metrics=metrics, global_tags=tags, attach_service_name=False))
+    if metrics:
+        _process = Instruments(made.metric_meter)
+    return made
+
+
+def _exported() -> OpenTelemetryConfig | None:
     if settings.exporter("metrics") != "otlp" or not (url := settings.endpoint("metrics")):
         return None
-    metrics = OpenTelemetryConfig(
+    return OpenTelemetryConfig(
         url=url,
         headers=settings.headers("metrics"),
         metric_periodicity=timedelta(milliseconds=settings.metric_interval()),
@@ -88,8 +107,3 @@ def runtime() -> Runtime | None:
         durations_as_seconds=True,
         histogram_bucket_overrides={metric.name: metric.bounds for metric in METRICS if metric.bounds},
     )
-    # Two workers tell the same gauges of two moments: without a name of its own, each would overwrite the other's.
-    tags = {"service.name": settings.service(), "service.instance.id": f"{os.getpid()}@{socket.gethostname()}"}
-    made = Runtime(telemetry=TelemetryConfig(metrics=metrics, global_tags=tags, attach_service_name=False))
-    _process = Instruments(made.metric_meter)
-    return made

@@ -33,6 +33,16 @@ def headers(signal: Signal) -> Mapping[str, str]:
     return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
 
 
+def logs_as_json() -> bool:
+    """Whether LOG_FORMAT wants the log as JSON lines, and not as text."""
+    return _given("LOG_FORMAT").lower() == "json"
+
+
+def logs_have_fields() -> bool:
+    """Whether somebody reads the log by its fields: as JSON, or over OTLP."""
+    return logs_as_json() or exporter("logs") == "otlp"
+
+
 def service() -> str:
     """How this program is called in all three signals."""
     return _given("OTEL_SERVICE_NAME") or DEFAULT_SERVICE

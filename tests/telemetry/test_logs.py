@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 
 from starters.collector import Collector, attributes, collecting
 from starters.temporal_server import TemporalServer
+from telemetry.catalogue import BACKUP_AGE
+from telemetry.logs import JsonLines
+from telemetry.metrics import record, runtime
 from tests.emulator.real.local import eventually
 from tests.telemetry.site import worked
 from tests.workflows.house import small
@@ -42,6 +47,7 @@ def test_json_lines(temporal: TemporalServer, tmp_path: Path) -> None:
     assert line["run_id"] == run_id
     assert line["environment"] == environment
     assert line["operation"] == "apply"
+    assert line["step"] == "create vpc.main"
     assert "trace_id" not in line
     assert "{" not in line["message"]
 
@@ -63,6 +69,45 @@ def test_over_otlp(temporal: TemporalServer, tmp_path: Path) -> None:
     assert record.trace_id in {span.trace_id for span in collector.spans}
     (line,) = [line for line in lines(tmp_path / "log") if "is parked" in line["message"]]
     assert line["trace_id"] == record.trace_id.hex()
+
+
+def test_the_core_of_the_sdk_logs_where_we_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has to say of a collector that is not there is no text between lines of JSON."""
+    lines: list[str] = []
+    printed = Printed(lines)
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:9/v1/metrics")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+    logging.getLogger().addHandler(printed)
+    try:
+        made = runtime()
+        record(BACKUP_AGE, 1.0, {})
+        eventually(lambda: bool(lines), "the core says something")
+    finally:
+        logging.getLogger().removeHandler(printed)
+        # It would go on trying.
+        monkeypatch.undo()
+        assert runtime() is None
+        del made
+        gc.collect()
+    assert json.loads(lines[0])["logger"].startswith("temporalio.core")
+
+
+class Printed(logging.Handler):
+    """Keeps lines as the worker's log would have them.
+
+    Args:
+        lines: where.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self._lines.append(self.format(record))
 
 
 def test_for_people(temporal: TemporalServer, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ class Course:
         try:
             return await self.timeline.carry_out(step, activity, argument, title)
         except FailureError as error:
-            workflow.logger.warning("%s: %s", step, told(error))
+            workflow.logger.warning("%s: %s", step, told(error), extra={"step": step})
             return None
 
     async def tidy(self, step: str, activity: ActivityType[I, O], argument: I, title: str) -> str:
@@ -202,7 +202,7 @@ class Course:
             with self.timeline.shielded():
                 await self.timeline.carry_out(step, activity, argument, title)
         except FailureError as error:
-            workflow.logger.warning("%s: %s", step, told(error))
+            workflow.logger.warning("%s: %s", step, told(error), extra={"step": step})
             return told(error)
         return ""
 
