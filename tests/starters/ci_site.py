@@ -82,7 +82,7 @@ class Site:
 
     @staticmethod
     def until(look: Callable[[], Any]) -> Any:
-        """What a look gives once it gives anything; as patient as with a step, which takes its time on a busy machine."""
+        """What a look gives once it gives anything; as patient as with a step: machines may be busy."""
         deadline = time.monotonic() + LONGEST_STEP
         while not (found := look()):
             assert time.monotonic() < deadline
