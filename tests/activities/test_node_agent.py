@@ -43,6 +43,7 @@ STAND_IN = """\
 # Takes a configuration that mentions pipelines if it has the token, as the collector does; writes once, and then stays.
 grep -q pipelines "${2#--config=}" "${1#--config=}" 2>/dev/null || { echo "Error: no pipelines" >&2; exit 1; }
 [ -n "$COCKPIT_TOKEN" ] || { echo "Error: no token" >&2; exit 1; }
+[ -w /var/lib/otelcol-contrib ] || { echo "Error: no directory for its state" >&2; exit 1; }
 [ "$1" != validate ] || exit 0
 address=${COCKPIT_METRICS_URL#http://}
 host=${address%%/*}
