@@ -51,7 +51,10 @@ agent() {
     [ -n "$restart" ] || ! systemctl --quiet is-active "$1" || return 0
     # As in the unit: the agent takes no configuration whose folder for state is not there.
     systemd-run --quiet --wait --pipe --property EnvironmentFile="$3" --property User="$1" --property StateDirectory="$1" \
-        "/usr/bin/$1" validate "--config=$2" >&2 || exit 78
+        "/usr/bin/$1" validate "--config=$2" >&2 || {
+        echo "$1 cannot be run, or does not take $2" >&2
+        exit 78
+    }
     systemctl daemon-reload
     systemctl restart "$1"
     # One that finds its address taken, say, ends at once.
