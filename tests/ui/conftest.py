@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from starters.temporal_server import TemporalServer
-from tests.ui.temporal_ui import TemporalUi
+from tests.ui.temporal_ui import SIZE, TemporalUi
 from tests.ui.ui_requests import UiRequests
 from tests.workflows.house import House, house
-
-SIZE = ViewportSize(width=1500, height=1100)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

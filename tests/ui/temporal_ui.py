@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 
+SIZE = ViewportSize(width=1500, height=1100)
+"""Of the window, in pixels."""
 PATIENCE = 30_000
 """Milliseconds until something has to be seen."""
 
@@ -72,10 +74,12 @@ class TemporalUi:
         return dialog
 
     def start_again(self) -> None:
-        """Start a run like the one on the page, with everything as the form has it."""
+        """Start a run like the one on the page, with everything as the form has it, and wait until it was taken."""
         self._choose("Start Workflow Like This One")
-        expect(self.page.get_by_test_id("start-workflow")).to_be_visible(timeout=PATIENCE)
+        form = self.page.get_by_test_id("start-workflow")
+        expect(form).to_be_visible(timeout=PATIENCE)
         self.page.get_by_role("button", name="Start Workflow", exact=True).click()
+        expect(form).to_be_hidden(timeout=PATIENCE)
 
     def _choose(self, action: str) -> None:
         self.page.get_by_role("button", name="More Actions").click()
@@ -86,7 +90,13 @@ class TemporalUi:
         """Wait until the page says that its run is so: "Running", "Completed", "Failed", ..."""
         expect(self.page.get_by_test_id("execution-status").first).to_contain_text(status, timeout=PATIENCE)
 
-    def picture(self, name: str) -> None:
-        """Keep a picture of the page, if that is wanted."""
+    def picture(self, name: str, height: int = SIZE["height"]) -> None:
+        """Keep a picture of the page, if that is wanted.
+
+        Args:
+            name: of the file.
+            height: pixels of it that tell something.
+        """
         if self._images:
-            self.page.screenshot(path=self._images / f"{name}.png")
+            shown = FloatRect(x=0, y=0, width=SIZE["width"], height=height)
+            self.page.screenshot(path=self._images / f"{name}.png", clip=shown)

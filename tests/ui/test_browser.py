@@ -28,10 +28,10 @@ def test_mended(mishap: Mishap, home: House, ui: TemporalUi) -> None:
         where, workflow_id = f'Environment = "{scene.environment}"', scene.run.handle.id
         for stage in mishap.ending:
             if stage == "parked":
-                home.until(scene.run, lambda states: "parked" in states.values() and "running" not in states.values())
+                home.until(scene.run, parked, patience=60)
                 found = ui.find(f"{where} AND NeedsOperator = true", workflow_id)
                 if mishap.activity == "create":
-                    ui.picture("waiting-runs")
+                    ui.picture("waiting-runs", height=340)
                 ui.open(found)
                 details = ui.current_details()
                 for told in ("Waiting for an operator", mishap.names, "retry", "abort"):
@@ -71,10 +71,15 @@ def test_refused(home: House, ui: TemporalUi) -> None:
     """A word that makes no sense is refused with a sentence, and changes nothing."""
     with ExitStack() as stack:
         scene = MISHAPS["create"].begin(home, stack)
-        home.until(scene.run, lambda states: "parked" in states.values() and "running" not in states.values())
+        home.until(scene.run, parked, patience=60)
         ui.open(ui.find(f'Environment = "{scene.environment}" AND NeedsOperator = true', scene.run.handle.id))
         said = ui.refused_update("skip", '{"step": "create vpc.main"}')
         assert "'create vpc.main' is not parked" in said
         ui.send_update("abort")
         assert home.failure(scene.run) == ("aborted", "ended by an operator: no reason given")
         ui.expect_status("Failed")
+
+
+def parked(states: dict[str, str]) -> bool:
+    """Whether nothing is left that could go on by itself."""
+    return "parked" in states.values() and "running" not in states.values()
