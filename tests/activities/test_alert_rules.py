@@ -43,7 +43,7 @@ def changed(site: Site, file: dict[str, Any]) -> dict[str, str]:
 
 
 def test_from_nothing_to_nothing(cloud: Cloud) -> None:
-    """Made after the token that opens the ruler, found as declared, gone before it."""
+    """Made after the token that opens the ruler, found as declared, gone before it; secrets are protected."""
     site = Site(cloud, KINDS)
     site.apply(FILE)
     assert groups(site) == {"lssm-prod-metrics": OURS}
@@ -53,7 +53,7 @@ def test_from_nothing_to_nothing(cloud: Cloud) -> None:
     assert groups(site) == {}
     site.apply(FILE)
     site.apply(FILE, destroy=True)
-    assert [kind for kind, items in site.look(FILE).items() if items] == []
+    assert [kind for kind, items in site.look(FILE).items() if items] == ["secret"]
 
 
 def test_drift_is_seen_and_mended(cloud: Cloud) -> None:
@@ -90,8 +90,8 @@ def test_rules_about_products_go_to_scaleways_data_source(cloud: Cloud) -> None:
     site.apply(FILE)
     AlertRulesLifecycle(cloud).create(rules)
     assert groups(site)["Scaleway Metrics"] == {"queues"}
-    assert changed(site, queues) == {}
-    assert changed(site, FILE) == {"alert_rules.queues": "delete"}
+    assert changed(Site(cloud, (*KINDS, "sqs")), queues) == {}
+    assert changed(site, FILE) == {"alert_rules.Scaleway Metrics/queues": "delete"}
 
 
 def test_a_lost_answer_makes_no_second_one(cloud: Cloud, emulator: Control) -> None:
