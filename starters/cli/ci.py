@@ -50,6 +50,8 @@ def ci(session: Session, outputs: Path | None, summary: Path | None) -> None:
     """Commands for CI jobs, which start and watch runs: GitHub Actions, GitLab CI, or any shell."""
     session.job = Job.here(outputs, summary)
     session.waits_for_approval = True
+    # What a shell starts in the background ignores SIGINT; a runner that does so still means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # GitLab ends jobs with it, GitHub 7.5 seconds after SIGINT.
     signal.signal(signal.SIGTERM, _as_interrupt)
 
