@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,11 +33,15 @@ class TemporalUi:
     def find(self, query: str, workflow_id: str) -> Locator:
         """Open the list of runs with a filter, as a saved view does. Returns the run's link, once it is there.
 
-        The list looks by itself whether there is anything new.
+        The list counts anew by itself, and shows what is new at a click on *Refresh*.
         """
         self.page.goto(f"{self._address}/namespaces/default/workflows?query={quote(query)}")
         link = self.page.get_by_role("link", name=workflow_id).first
-        expect(link).to_be_visible(timeout=PATIENCE)
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not link.is_visible():
+            assert time.monotonic() < deadline, query
+            self.page.wait_for_timeout(500)
+            self.page.get_by_role("button", name="Refresh").click()
         return link
 
     def open(self, link: Locator) -> None:
@@ -46,7 +52,13 @@ class TemporalUi:
     def current_details(self) -> Locator:
         """Open what the run says of itself. Returns the part of the page that has it."""
         self.page.get_by_test_id("user-metadata-tab").click()
-        return self.page.frame_locator("iframe").last.locator("body")
+        details = self.page.frame_locator("iframe").last.locator("body")
+        try:
+            expect(details).not_to_be_empty(timeout=PATIENCE / 3)
+        except AssertionError:
+            # The page asks once only, and a worker that is busy may have been too slow.
+            self.page.keyboard.press("r")
+        return details
 
     def send_update(self, name: str, data: str = "") -> None:
         """Send an update, and wait until it was taken."""
@@ -76,10 +88,12 @@ class TemporalUi:
     def start_again(self) -> None:
         """Start a run like the one on the page, with everything as the form has it, and wait until it was taken."""
         self._choose("Start Workflow Like This One")
-        form = self.page.get_by_test_id("start-workflow")
-        expect(form).to_be_visible(timeout=PATIENCE)
+        expect(self.page.get_by_test_id("start-workflow")).to_be_visible(timeout=PATIENCE)
+        # The form is there before what it is filled with (input, summary, details), and sends what it has by then.
+        filled = self.page.locator(".cm-content")
+        expect(filled).to_contain_text(["{", re.compile("."), re.compile(".")], timeout=PATIENCE)
         self.page.get_by_role("button", name="Start Workflow", exact=True).click()
-        expect(form).to_be_hidden(timeout=PATIENCE)
+        expect(self.page.get_by_text("Workflow started successfully").first).to_be_visible(timeout=PATIENCE)
 
     def _choose(self, action: str) -> None:
         self.page.get_by_role("button", name="More Actions").click()
