@@ -25,6 +25,7 @@ from workflows.backup.messages import (
     RestoreInstanceInput,
     RetentionInput,
 )
+from workflows.identity import ENVIRONMENT
 from workflows.look import Status
 
 Ending = tuple[str, ...]
@@ -75,11 +76,14 @@ class Mishap:
 # -- changes: the emulator refuses -------------------------------------------------------------------------------------
 
 
-def _changed(operation: str, *, before: dict[str, Any] | None = None, **wishes: Any) -> Callable[..., Scene]:
+def _changed(
+    operation: str, *, skip: int = 0, before: dict[str, Any] | None = None, **wishes: Any
+) -> Callable[..., Scene]:
     """An apply, or a destroy if the wishes say so, with a call that is refused.
 
     Args:
         operation: the call.
+        skip: how many of them pass before.
         before: what is applied first, without trouble.
         wishes: of the run.
     """
@@ -88,7 +92,7 @@ def _changed(operation: str, *, before: dict[str, Any] | None = None, **wishes: 
         data = small(buckets={"shop/files": {}})
         if before is not None or wishes:
             home.apply(data | (before or {}))
-        home.fault(operation, kind="quota_exceeded")
+        home.fault(operation, kind="quota_exceeded", skip=skip)
         run = home.begin(data, **wishes)
         return Scene(run, f"{data['org']}-test", home.mend)
 
@@ -125,7 +129,7 @@ CHANGES = (
         _changed("DELETE /vpc/v2/regions/{region}/private-networks/{private_network_id}", **REMOVAL),
     ),
     Mishap("wait_ready", RETRIED, "create gateway.main", _changed(GATEWAY)),
-    Mishap("wait_gone", RETRIED, "delete gateway.main", _changed(GATEWAY, **REMOVAL)),
+    Mishap("wait_gone", RETRIED, "delete gateway.main", _changed(GATEWAY, skip=1, **REMOVAL)),
 )
 
 
@@ -199,7 +203,9 @@ def _vault(call: str, begin_run: Callable[[VaultHouse], Run[Any]], **more: str) 
             vault.keep(asset, 1, True)
         house = stack.enter_context(vault_house(home, vault))
         vault.wrong |= {call: "refused", **more}
-        return Scene(begin_run(house), vault.site.target.environment, vault.wrong.clear)
+        run = begin_run(house)
+        changed = home.run(run.handle.describe()).typed_search_attributes[ENVIRONMENT]
+        return Scene(run, changed, vault.wrong.clear)
 
     return begin
 
@@ -225,7 +231,7 @@ def _database(house: VaultHouse) -> Run[Any]:
 def _masked(house: VaultHouse) -> Run[Any]:
     """A restore into another environment, which is the one that is changed."""
     other = site_of()
-    other = other.model_copy(update={"target": house.vault.site.target})
+    house.vault.serve(other)
     wish = RestoreDatabaseInput(site=house.vault.site, database="orders", into=other, origin=BY)
     return house.home.run(backups.restore_database(house.engine, wish))
 

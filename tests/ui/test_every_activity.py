@@ -59,7 +59,7 @@ def understood(ui: UiRequests, run: Json, mishap: Mishap) -> None:
     details = ui.current_details(run)
     assert "## Waiting for an operator" in details
     assert mishap.names in details
-    assert "made to fail" in details or "quota(s) exceeded" in details
+    assert "made to fail" in details or "quota" in details
     assert "| `retry` | none |" in details
     assert "| `abort` | none" in details
     summary, static = ui.user_metadata(run)
