@@ -132,6 +132,9 @@ class ChangeRun:
         except ApplicationError as error:
             self.enter("failed", f"**{error.message}**. What was done stays. {AGAIN}")
             raise
+        except asyncio.CancelledError:
+            self.enter("failed", f"**It was cancelled**. What was done stays. {AGAIN}")
+            raise
 
     async def _carried_out(self, plan: Plan) -> ChangeOutput:
         self._progress = Progress(phase="changing", fingerprint=plan.fingerprint())

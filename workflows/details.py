@@ -73,6 +73,7 @@ def described(
         note: what else there is to say.
         stopping: what happens if somebody cancels it.
     """
+    going = phase not in ("done", "failed")
     counts = Counter(states.values())
     counted = ", ".join(
         f"{counts[state]} {state}" for state in ("parked", "running", "waiting", *_ENDED) if counts[state]
@@ -83,13 +84,13 @@ def described(
     latest = sorted(ended, key=lambda step: times[step][-1] if step in times else 0.0)[-_ENDED_SHOWN:]
     lines = [
         f"{title}: {NOW[phase]}.",
-        question,
+        question if going else "",
         note,
         _listed("Now", running, _RUNNING_SHOWN),
         _listed("Then", waiting, _NEXT_SHOWN),
         f"Steps: {counted}." if counted else "",
         "\n".join(f"- {states[step]}: `{step}`{_took(times.get(step, ()))}" for step in reversed(latest)),
-        f"*Request Cancellation* stops it: {stopping}." if stopping and phase not in ("done", "failed") else "",
+        f"*Request Cancellation* stops it: {stopping}." if stopping and going else "",
     ]
     return "\n\n".join(line for line in lines if line)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -111,6 +111,8 @@ class Parking:
 
     def details(self) -> str:
         """Markdown for a stranger: what happened, for whom it waits, and what each choice means."""
+        if self.aborted is not None:
+            return f"**An operator ends it**: {self.aborted}. What runs comes to its end, nothing else begins."
         if not self.parked:
             return ""
         turn = workflow.info().workflow_id
@@ -125,7 +127,7 @@ class Parking:
         lines += [
             "",
             "Mend the cause, then choose, by *More Actions*, *Send an Update*, or in a terminal: "
-            f"`scaleway-infra runs retry {turn}`, and so on.",
+            f"`scaleway-infra runs retry {turn}`, and so on{_which(self.parked)}.",
             "",
         ]
         for choices, steps in self._questions():
@@ -171,6 +173,10 @@ def _row(choice: Decision, meaning: str, step: str, several: bool) -> str:
     if choice == "skip" and several:
         data = f"`{_named(step)}`"
     return f"| `{choice}` | {data} | {meaning} |"
+
+
+def _which(parked: Collection[str]) -> str:
+    return f"; of several, `skip` takes one: `--step '{next(iter(parked))}'`" if len(parked) > 1 else ""
 
 
 def _named(step: str) -> str:

@@ -164,6 +164,8 @@ def _say_what_goes_on(session: Session | None) -> None:
         lines += [f"  stop it:  scaleway-infra cancel {name}"]
     elif session and session.beginning:
         lines = [f"Interrupted while a run was being started; it may go on: scaleway-infra watch {session.beginning}"]
+    elif session and session.telling:
+        lines = [f"Interrupted; the run may have heard it: scaleway-infra runs show {session.telling}"]
     else:
         lines = ["Interrupted; nothing was started."]
     click.echo("\n".join(["", *lines]), err=True)

@@ -46,7 +46,7 @@ def runs() -> None:
 @runs.command("list")
 @click.argument("environment", metavar="[ENV]", required=False)
 @click.option("--waiting", is_flag=True, help="Only those that wait for a person.")
-@click.option("--most", default=20, show_default=True, help="How many.")
+@click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @pass_session
 def list_(session: Session, environment: str | None, waiting: bool, most: int) -> None:
     """List the newest runs, of one environment or of all."""
@@ -117,8 +117,20 @@ def abort(session: Session, id: str, reason: str) -> None:
     _decide(session, id, lambda engine, run: engine.abort(run, AbortInput(reason=reason)))
 
 
-def tell(session: Session, decided: Decided) -> None:
-    """Say what a decision was about."""
+async def tell(session: Session, engine: Engine, run: Run[Any], saying: Awaitable[Decided]) -> None:
+    """Tell a run what an operator decided, and print what that was about.
+
+    Args:
+        session: of the command line.
+        engine: connected.
+        run: which.
+        saying: the update: `engine.retry(run)`, say.
+
+    Raises:
+        DecisionRefused: it makes no sense.
+    """
+    session.telling = run.handle.id
+    decided = await patiently(session, engine, library.decided(saying), "telling the run")
     if session.is_json:
         session.print_json(decided.model_dump(mode="json"))
     else:
@@ -128,7 +140,7 @@ def tell(session: Session, decided: Decided) -> None:
 def _decide(session: Session, id: str, say: Callable[[Engine, Run[Any]], Awaitable[Decided]]) -> None:
     async def main() -> None:
         engine, _, run = await _found(session, id)
-        tell(session, await patiently(session, engine, library.decided(say(engine, run)), "telling the run"))
+        await tell(session, engine, run, say(engine, run))
 
     session.run(main)
 

@@ -39,6 +39,7 @@ class Session:
         state_dir: folder of a local `dev`, whose addresses are used where the environment names none.
         running: environment and link of a run that is being followed, for whoever interrupts.
         beginning: environment of a run that is just being started, for whoever interrupts just then.
+        telling: id of a run that is being told what an operator decided, for whoever interrupts just then.
         job: the CI job that this is part of, if it is.
         waits_for_approval: whether following goes on while a run waits for approval.
     """
@@ -48,6 +49,7 @@ class Session:
     state_dir: Path
     running: tuple[str, str] | None = None
     beginning: str = ""
+    telling: str = ""
     job: Job = field(default_factory=Job.here)
     waits_for_approval: bool = False
 

@@ -12,9 +12,7 @@ from starters.cli.exits import Exit
 from starters.cli.runs import tell
 from starters.cli.session import Loaded, Session, environment_argument, pass_session
 from starters.cli.turns import TURNS, followed, of_option
-from starters.cli.watch import patiently
 from starters.engine import Engine, Run
-from starters.runs import decided
 from workflows.messages import AbortInput, Decided, SkipInput
 
 
@@ -97,7 +95,7 @@ def _decide(
 
     async def main() -> None:
         engine, run = await _current(session, loaded, kind)
-        tell(session, await patiently(session, engine, decided(send(engine, run)), "telling the run"))
+        await tell(session, engine, run, send(engine, run))
 
     session.run(main)
 

@@ -108,6 +108,8 @@ async def patiently(session: Session, engine: Engine, doing: Awaitable[T], what:
         EngineError: it failed, or no worker is there to do it.
     """
     task = asyncio.ensure_future(doing)
+    # Whoever interrupts does not wait for it: that it failed then is no news, and asyncio would print a traceback.
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     status = session.stderr.status(f"{what} …") if session.stderr.is_terminal else _Nothing()
     try:
         with status:

@@ -292,7 +292,7 @@ def test_detached(shell: Shell) -> None:
         ["apply", "test"],  # nobody to ask
         ["apply", "test", "--confirm", "prod"],
         ["apply", "test", "--yes", "--confirm", "prod"],
-        ["skip", "test", "create vpc.main"],  # no reason
+        ["runs", "test", "--most", "0"],
         ["--output", "xml", "plan", "test"],
     ],
 )

@@ -62,6 +62,7 @@ def test_found_and_steered(shell: Shell) -> None:
         shown = shell("runs", "show", known)
         for told in (NETWORK, "quota(s) exceeded", "## Waiting for an operator", f"runs retry {run}", found["origin"]):
             assert told in shown.out
+    assert "--step 'create " in shown.out, "which one is skipped has to be said, for there are several"
     unclear = shell("runs", "skip", run)
     assert unclear.code == Exit.FAILED
     assert "several steps are parked: say which one" in unclear.err

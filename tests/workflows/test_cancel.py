@@ -35,6 +35,7 @@ def test_calls_in_flight_end_and_none_begins(home: House) -> None:
     states = home.states(run)
     assert states["create vpc.main"] == "done"
     assert states[NETWORK] == states["create vpc_acl.main"] == "dropped"
+    assert "**It was cancelled**. What was done stays." in home.details(run)
     home.mend()
     home.apply(data)
     assert len(home.resources()["vpc.vpcs"]) == len(home.resources()["vpc.private_networks"]) == 1

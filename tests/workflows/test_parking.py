@@ -55,7 +55,7 @@ def test_it_shows_and_the_rest_goes_on(home: House) -> None:
     assert "create gateway_network.main" in details
     for choice in ("retry", "skip", "abort"):
         assert f"| `{choice}` | none" in details, "none of them needs data"
-        assert f"scaleway-infra runs {choice} {run.handle.id}`" in details
+    assert f"in a terminal: `scaleway-infra runs retry {run.handle.id}`, and so on." in details
     home.run(home.engine.abort(run, AbortInput(reason="end of the test")))
     home.failure(run)
 
@@ -162,6 +162,30 @@ def test_abort(home: House) -> None:
     assert attributes(home, run) == (False, None)
     states = home.states(run)
     assert {states["create vpc.main"], states[NETWORK]} == {"dropped"}
+
+
+def test_an_abort_is_seen_while_what_runs_ends(home: House) -> None:
+    """Until then the run's page says that nothing else begins, and at its end how it went."""
+    home.api.request(
+        "PUT",
+        "/_emulator/faults",
+        {
+            "faults": [
+                {"operation": SECRETS, "kind": "quota_exceeded", "count": None},
+                {"operation": NETWORKS, "kind": "slow", "seconds": 2.0},
+            ]
+        },
+    )
+    run = home.begin(small(secrets={"token": {"generate": 32}}))
+    home.until(run, lambda states: "parked" in states.values() and states[NETWORK] == "running")
+
+    home.run(home.engine.abort(run, AbortInput(reason="wrong day")))
+
+    details = home.details(run)
+    assert "**An operator ends it**: wrong day." in details
+    assert "Waiting for an operator" not in details
+    assert home.failure(run)[0] == "aborted"
+    assert "An operator ends it" not in home.details(run)
 
 
 def test_decisions_about_nothing_are_refused(home: House) -> None:
