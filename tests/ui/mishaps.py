@@ -137,14 +137,19 @@ CHANGES = (
 # -- releases: a fleet in whose place nothing answers ------------------------------------------------------------------
 
 
-def _released(call: str, code: str = "ssh_unreachable") -> Callable[[House, ExitStack], Scene]:
-    """A deploy in which calls fail that begin so."""
+def _released(call: str, **site: Any) -> Callable[[House, ExitStack], Scene]:
+    """A deploy in which calls fail that begin so.
+
+    Args:
+        call: how they begin.
+        site: what is special about the application. One with an address is probed, and its end waits for the probe's.
+    """
 
     def begin(home: House, stack: ExitStack) -> Scene:
-        fleet = Fleet(("node-01", "node-02"), url="https://api.test/", migrate={})
+        fleet = Fleet(("node-01", "node-02"), migrate={}, **site)
         fleet.pending = MigrationPlan(pending=("002_more",))
         house = stack.enter_context(fleet_house(home, fleet))
-        fleet.wrong[call] = code
+        fleet.wrong[call] = "ssh_unreachable"
         return Scene(house.begin(), fleet.site.target.environment, fleet.wrong.clear)
 
     return begin
@@ -180,7 +185,7 @@ RELEASES = (
     Mishap("release_mark", RETRIED, "note that bbbbbbbbb is released", _released("mark")),
     Mishap("release_prune", ALONE, "", _released("prune")),
     Mishap("release_queues", ALONE, "", _released("queues")),
-    Mishap("release_probe", ALONE, "", _released("probe")),
+    Mishap("release_probe", ALONE, "", _released("probe", url="https://api.test/")),
     Mishap("release_restart", RETRIED, "with the new settings", _kept_up("restart", "restart")),
     Mishap("release_stop", ALONE, "", _kept_up("stop", "replace")),
 )
