@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from rich.live import Live
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
 from temporalio.service import RPCError
 
@@ -116,10 +116,10 @@ async def patiently(session: Session, engine: Engine, doing: Awaitable[T], what:
 
 
 async def _progress(run: Run[Any]) -> Progress | None:
-    """The run's progress; None while no worker can tell, or once it has closed."""
+    """The run's progress; None while no worker can tell, once it has closed, or if it has no steps to tell of."""
     try:
         return await asyncio.wait_for(run.progress(), timeout=5)
-    except (RPCError, TimeoutError):
+    except (RPCError, WorkflowQueryFailedError, TimeoutError):
         return None
 
 

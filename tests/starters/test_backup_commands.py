@@ -15,6 +15,7 @@ from blueprint.backup.site_of import backup_site
 from blueprint.environment import parse
 from starters.cli.app import invoke
 from starters.cli.exits import Exit
+from starters.cli.watch import LOOK_EVERY
 from starters.engine import target_of
 from starters.temporal_server import TemporalServer
 from tests.workflows.house import UI, House, house, small
@@ -122,3 +123,12 @@ def test_a_turn_is_waited_for_and_a_run_is_left_alone(command: Command, vault: V
     assert code == Exit.DONE
     assert "Waiting: backup runs" in err
     assert len(vault.vault.named("published bucket")) == 2
+
+
+def test_a_run_without_steps_is_followed(command: Command, vault: VaultHouse) -> None:
+    """A drop is one activity and tells of no progress; whoever follows it for long hears of its end all the same."""
+    gate = vault.gate("drop before_shop_1")
+    # Longer than between two looks at a run.
+    threading.Timer(2 * LOOK_EVERY + 0.2, gate.set).start()
+    code, out, err = command("drop", "before_shop_1", "--yes")
+    assert (code, out) == (Exit.DONE, "Dropped: before_shop_1\n"), err
