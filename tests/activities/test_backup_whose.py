@@ -11,7 +11,8 @@ from blueprint.backup.catalogue import Entry
 from blueprint.backup.contract import DropInput, LoadInput, MaskInput, SwapInput
 from blueprint.backup.mark import Mark, making
 from blueprint.errors import Gone, RestoreRefused
-from tests.activities.database_site import ADMIN, LIVE, NODE, OBSTACLE, RDB, USER, DatabaseSite, database_site
+from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, RDB, USER, DatabaseSite, database_site
+from tests.activities.ssh_site import NODE
 from tests.emulator.real.local import eventually
 
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
