@@ -17,6 +17,7 @@ from aiohttp import web
 
 Result = TypeVar("Result")
 _TURNS = 10
+"""Of the loop, after which a connection that was accepted is sure to be known."""
 _LEAVE = 0.5
 """Seconds for clients to let go of the connections that they keep."""
 
