@@ -27,9 +27,12 @@ from transfer.run import Child, Run
 from transfer.store import Store
 from transfer.urls import Course, Urls, ahead
 
-OPTIONS = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
-"""Of the sessions that restore: memory for building indexes, and no waiting for a disk. A database that a crash of the
-server spoils is loaded again."""
+OPTIONS = "-c synchronous_commit=off -c max_parallel_maintenance_workers=1 -c maintenance_work_mem={memory}kB"
+"""Of the sessions that restore: no waiting for a disk, since a database that a crash of the server spoils is loaded
+again; and for building indexes, of which several are built side by side anyway, one more worker each and, all together,
+as much memory as the server's cache has."""
+LEAST_MEMORY = 1024
+"""kB that PostgreSQL wants it to be at least."""
 UNKNOWN, SINCE = 'unrecognized configuration parameter "transaction_timeout"', 17
 """What an older server says to pg_restore from this version on, which sets that for every session."""
 IDENTITY = "identity"
@@ -47,7 +50,7 @@ class Load:
         self._run = run
         self._job = job
         self._ledger = ledger
-        self._env = environment(job, PGOPTIONS=OPTIONS)
+        self._env = environment(job)
         self._harmless: str | None = None
         """An error that stops nothing."""
         self._identity = run.folder / IDENTITY
@@ -66,11 +69,13 @@ class Load:
         Raises:
             TransferError: it failed.
         """
-        run = self._run
+        run, job = self._run, self._job
         require_tools("pg_restore", "vacuumdb")
         client = version(run, "pg_restore")
-        session = Session(run, environment(self._job), Code.LOAD_FAILED)
+        session = Session(run, environment(job), Code.LOAD_FAILED)
         server = session.ask(queries.SERVER)
+        memory = max(LEAST_MEMORY, server["cache"] // job.jobs)
+        self._env = environment(job, PGOPTIONS=OPTIONS.format(memory=memory))
         self._harmless = UNKNOWN if major(client) >= SINCE > major(server["version"]) else None
         if occupants := session.ask(queries.OCCUPANTS):
             named = ", ".join(occupants[:_NAMED])
@@ -78,7 +83,7 @@ class Load:
         run.step = "schema"
         self._fetch_schema()
         steps = contents.steps(self._restore("--list", str(self._schema)), superuser=server["superuser"])
-        loans = Loans(session, environment(self._job))
+        loans = Loans(session, environment(job))
         try:
             self._make(steps, loans)
         finally:

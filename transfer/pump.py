@@ -58,7 +58,9 @@ class Pump:
             while count := os.splice(source, target, PIPE_SIZE):
                 self._account.raw_bytes += count
         except BrokenPipeError:
-            self.trouble = f"{self._target.name} reads no more"
+            # The kernel says so, too, when nothing is left to move: whoever has read all that it needs may be gone.
+            if self._source.stdout.read(1):
+                self.trouble = f"{self._target.name} reads no more"
         if self._source.wait(0 if self.trouble else None):
             self.trouble = self.trouble or f"{self._source.name} ended badly"
         if self.trouble:

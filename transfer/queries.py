@@ -29,6 +29,7 @@ SERVER = """
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
     'encoding', current_setting('server_encoding'),
+    'cache', pg_size_bytes(current_setting('shared_buffers')) / 1024,
     'superuser', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))"""
 
 FACTS = """

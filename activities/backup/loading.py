@@ -87,7 +87,10 @@ class Loading:
             given_up=GIVEN_UP,
         )
         left_out: tuple[str, ...] = ()
-        if not made.loaded():
+        if made.loaded():
+            # By an attempt that ended before it could clear the node.
+            carrier.clear_earlier(transfer)
+        else:
             ended = carrier.carry_out(transfer)
             left_out = tuple(entry for entry in ended.result["left_out"] if not entry.startswith(_OF_NO_USE))
             made.finish()

@@ -8,10 +8,11 @@ import pytest
 
 from activities.backup.on_node import MAINTENANCE
 from blueprint.backup.catalogue import Entry
-from blueprint.backup.contract import DropInput, MaskInput, SwapInput
+from blueprint.backup.contract import DropInput, LoadInput, MaskInput, SwapInput
 from blueprint.backup.mark import Mark, making
 from blueprint.errors import Gone, RestoreRefused
 from tests.activities.database_site import ADMIN, LIVE, OBSTACLE, RDB, USER, DatabaseSite, database_site
+from tests.activities.ssh_site import NODE
 from tests.emulator.real.local import eventually
 
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=OBSTACLE or "")
@@ -60,6 +61,19 @@ def test_an_attempt_that_comes_late_makes_nothing_anew(site: DatabaseSite, entry
 
     assert late == "loaded"
     assert site.sql("SELECT count(*) FROM since", RESTORED, ADMIN) == "0"
+    site.step(site.restoring.drop, DropInput(site=site.site, names=(RESTORED,), run=RUN))
+
+
+def test_what_a_killed_attempt_left_on_its_node_goes(site: DatabaseSite, entry: Entry) -> None:
+    """It had loaded the database, and was killed before it could clear the node."""
+    request = LoadInput(site=site.site, asset=entry.asset, id=entry.id, into=RESTORED, run=RUN)
+    site.step(site.loading.load, request)
+    left = f"/run/scaleway-infra/load.{RESTORED}.{RUN}"
+    site.on_node(f"mkdir {left} && touch {left}/token")
+
+    site.step(site.loading.load, request, node=NODE)
+
+    assert site.on_node(f"ls {left} 2>/dev/null || echo gone") == "gone"
     site.step(site.restoring.drop, DropInput(site=site.site, names=(RESTORED,), run=RUN))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
+import socket
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -14,6 +16,10 @@ import aiohttp
 from aiohttp import web
 
 Result = TypeVar("Result")
+_TURNS = 10
+"""Of the loop, after which a connection that was accepted is sure to be known."""
+_LEAVE = 0.5
+"""Seconds for clients to let go of the connections that they keep."""
 
 
 class Loop:
@@ -57,6 +63,8 @@ class Server:
         """Requests under way, checks and sockets not among them."""
         self._loop = loop
         self._runner: web.AppRunner | None = None
+        self._site: tuple[socket.socket, web.SockSite] | None = None
+        self._leaves = False
 
     def start(self) -> None:
         """Listen."""
@@ -74,13 +82,28 @@ class Server:
         application.router.add_route("*", "/{rest:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.address, self.port, reuse_address=True, backlog=1024).start()
+        listening = socket.create_server((self.address, self.port), backlog=1024)
+        self._leaves, self._site = False, (listening, web.SockSite(self._runner, listening, backlog=1024))
+        await self._site[1].start()
 
     async def leave(self) -> None:
         """As `stop`, on the loop itself."""
-        if self._runner:
+        if self._runner and self._site:
+            listening, site = self._site
+            # Closing would reset the connections that the kernel has taken and nobody has accepted yet, of which there
+            # are some on a busy machine; and one that is kept may get a request just as it is closed, unless the answer
+            # before said that it would be. Whoever leaves gracefully sees to both.
+            while select.select([listening], [], [], 0)[0]:
+                await asyncio.sleep(0)
+            await site.stop()
+            # What has been accepted takes some turns of the loop until the runner knows of it.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            self._leaves, until = True, time.monotonic() + _LEAVE
+            while self._runner.server and self._runner.server.connections and time.monotonic() < until:
+                await asyncio.sleep(0.01)
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._site = None
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(status=200 if self.well else 503)
@@ -93,14 +116,17 @@ class Server:
             await asyncio.sleep(float(request.query.get("slow", 0)))
         finally:
             self.busy -= 1
-        return web.Response(text=self.address, headers={"X-Length": str(len(body))})
+        response = web.Response(text=self.address, headers={"X-Length": str(len(body))})
+        if self._leaves:
+            response.force_close()
+        return response
 
     async def _echo(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            await socket.send_str(f"{self.address} {message.data}")
-        return socket
+        opened = web.WebSocketResponse()
+        await opened.prepare(request)
+        async for message in opened:
+            await opened.send_str(f"{self.address} {message.data}")
+        return opened
 
 
 class Load:
@@ -202,14 +228,14 @@ class Sockets:
 
     async def _ask(self) -> list[str]:
         heard = []
-        for socket in self._open:
-            await socket.send_str("there?")
-            message = await socket.receive(10)
+        for kept in self._open:
+            await kept.send_str("there?")
+            message = await kept.receive(10)
             heard.append(str(message.data).split()[0] if message.type is aiohttp.WSMsgType.TEXT else "")
         return heard
 
     async def _close(self) -> None:
-        for socket in self._open:
-            await socket.close()
+        for kept in self._open:
+            await kept.close()
         if self._session:
             await self._session.close()
