@@ -2,6 +2,7 @@
 
     EngineError
     ├── EnvironmentFileError      environment_invalid      the file says something that cannot be
+    ├── InputInvalid              input_invalid            a run was started with something that is no input for it
     ├── PlanOutOfDate             plan_out_of_date         the world moved since the plan was made
     ├── Conflict                  conflict                 something stands in the plan's way that a person has to clear
     ├── Aborted                   aborted                  an operator ended the run
@@ -93,6 +94,12 @@ class EnvironmentFileError(EngineError):
     """The environment file cannot mean what it says; `message` lists every error, a line each."""
 
     code = "environment_invalid"
+
+
+class InputInvalid(EngineError):
+    """A run was started with something that is no input for it, or with nothing."""
+
+    code = "input_invalid"
 
 
 class PlanOutOfDate(EngineError):

@@ -12,6 +12,7 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.codec import Codec, codec_from
+from workflows.inputs import InputCheckingRunner
 
 PASSED_THROUGH = (
     "blueprint",
@@ -36,12 +37,12 @@ DATA_CONVERTER = dataclasses.replace(DataConverter.default, payload_converter_cl
 
 
 def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:
+    restrictions = SandboxRestrictions.default
     if isinstance(existing, SandboxedWorkflowRunner):
-        restrictions = existing.restrictions.with_passthrough_modules(*PASSED_THROUGH)
-        return dataclasses.replace(existing, restrictions=restrictions)
-    return existing or SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    )
+        restrictions = existing.restrictions
+    elif existing:
+        return existing
+    return InputCheckingRunner(restrictions.with_passthrough_modules(*PASSED_THROUGH))
 
 
 class EnginePlugin(SimplePlugin):
