@@ -19,8 +19,8 @@ STARTS = 60.0
 LISTENS = "working on "
 """What a worker's log says once it does."""
 _LOOK_EVERY = 0.05
-_UNCHANGED = "    return await begin(activity, argument, summary, ActivityCancellationType.TRY_CANCEL)\n"
-_CHANGED = "    await workflow.sleep(0.001)\n" + _UNCHANGED
+_UNCHANGED = "    return workflow.start_activity(\n"
+_CHANGED = '    workflow.upsert_memo({"asked for": activity.name})\n' + _UNCHANGED
 
 
 def worker_of(endpoints: DevEndpoints, log: Path, root: Path = ROOT, **settings: str) -> Child:
@@ -55,7 +55,7 @@ async def listens(worker: Child, times: int = 1) -> None:
 
 
 def changed_copy(target: Path) -> Path:
-    """The code of a worker whose workflows begin with one command more: no run of this code replays with it.
+    """The code of a worker with one command more before each activity: no run of this code replays with it.
 
     Args:
         target: folder that is made for it.
