@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from bench.emulator import Emulator
 from blueprint.contract import PlanInput
@@ -28,6 +28,8 @@ from workflows.plugin import EnginePlugin
 
 _LOOK_EVERY = 0.25
 """Seconds between two looks at whether a run is parked. They cost the worker nothing."""
+
+_TOO_BUSY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED)
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,10 @@ class Stack:
     async def _needs_operator(self, run: Run[ChangeOutput]) -> bool:
         try:
             description = await run.handle.describe()
-        except RPCError:
-            # A server under load fails single calls, even with "no such namespace"; the result tells what really is.
+        except RPCError as error:
+            # The client has asked for ten seconds: the server has too much to do, and is asked again at the next look.
+            if error.status not in _TOO_BUSY:
+                raise
             return False
         return bool(description.typed_search_attributes.get(NEEDS_OPERATOR))
 

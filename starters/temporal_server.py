@@ -31,6 +31,10 @@ DYNAMIC_CONFIG = {
 }
 """Out of the box one shard does 20 steps a second, and a timer costs at least one second."""
 
+_AS_SERVERS_DO = {"system.forceSearchAttributesCacheRefreshOnRead": "false"}
+"""The development server alone reads the namespace from its database whenever a run is looked at, one look after the
+other, and tells a time-out there as "Namespace default is not found": to whoever asks, no run would have the turn."""
+
 RETENTION = "90d"
 """How long closed histories are kept: they are the record of who changed what. The server's own default is one day."""
 
@@ -198,7 +202,7 @@ class TemporalServer:
             command += ["--db-filename", str(self._state_dir / "temporal.db")]
             for pragma in _PRAGMAS:
                 command += ["--sqlite-pragma", pragma]
-        config = dict(DYNAMIC_CONFIG)
+        config = DYNAMIC_CONFIG | _AS_SERVERS_DO
         if self._time_skipping:
             config["frontend.WorkflowTimeSkippingEnabled"] = "true"
         for key, value in config.items():
