@@ -48,7 +48,7 @@ def _measure(count: int) -> Report:
         report.notes.append("not measured: there is no rclone here (apt-get install rclone)")
         return report
     with bucket_site() as site:
-        site.wire.send("PUT", MIRROR)
+        site.wire.result(site.wire.send("PUT", MIRROR))
         _fill(site, range(count))
         # What is younger can change unseen, and is copied again the next time.
         time.sleep(YOUNG + 1)
@@ -84,7 +84,7 @@ def _timed(site: BucketSite, call: Callable[[], Any]) -> tuple[float, int]:
 def _fill(site: BucketSite, numbers: range) -> None:
     def put(number: int) -> None:
         content = os.urandom(16) * (SIZE // 16)
-        site.wire.send("PUT", LIVE, f"{number % 100:02}/{number:07}", body=content)
+        site.wire.result(site.wire.send("PUT", LIVE, f"{number % 100:02}/{number:07}", body=content))
 
     def put_all(some: range) -> None:
         for number in some:

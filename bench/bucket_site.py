@@ -72,7 +72,7 @@ class BucketSite:
         self.objects = Objects(clouds)
         self._backups = 0
         for name in (LIVE, STORE):
-            self.wire.send("PUT", name)
+            self.wire.result(self.wire.send("PUT", name))
 
     def back_up(self) -> Entry:
         """Make a backup of the bucket."""

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 
 from activities.backup.objects.copying import OtherObject, Place, abort, copy, uploads_in
 from activities.backup.objects.lists import Copy, ListWriter, copies, name_of, read_list
+from activities.backup.objects.loop import Lanes
 from activities.backup.objects.wire import Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
@@ -18,7 +19,6 @@ from blueprint.backup.contract import AssetInput
 from blueprint.backup.manifest import BucketContents, Manifest
 from blueprint.backup.objects import ObjectVersion, digest, is_young, recorded
 from blueprint.errors import Busy, Damaged, Gone, Unavailable
-from telemetry.threads import Threads
 
 _AHEAD = 4096
 """Objects that may be on their way before the first of them is there: lines are written in order."""
@@ -59,32 +59,28 @@ class BucketBackup:
             Unavailable: copies went meanwhile that were there.
         """
         started = time.time()
-        point = self._source.now(self._bucket)
-        versioned = self._source.is_versioned(self._bucket)
+        wire, store = self._source, self._store.store.bucket
+        point = wire.result(wire.now(self._bucket))
+        versioned = wire.result(wire.is_versioned(self._bucket))
         prefix = layout.blobs(self._store.store, self._bucket)
-        self._uploads = {item.key: item.id for item in uploads_in(self._target, self._store.store.bucket, prefix)}
+        self._uploads = {item.key: item.id for item in wire.result(uploads_in(self._target, store, prefix))}
         written = ListWriter(self._store, self._input.asset, self._input.id, self._attempt)
         objects = versions = size = current = copied = copied_bytes = 0
-        with Threads(self._source.width(self._bucket), thread_name_prefix="copy") as pool:
-            try:
-                self._copies = copies(self._store, self._target, self._bucket, pool)
-                for found, new in self._secured(pool, point, versioned):
-                    written.add(found)
-                    versions += 1
-                    size += found.size
-                    if found.latest and not found.marker:
-                        objects += 1
-                        current += found.size
-                    if new:
-                        copied += 1
-                        copied_bytes += found.size
-                    self._progress.moved(found.size, f"{self._bucket}: {versions} objects seen, {copied} copied")
-                self._require_unnamed(pool)
-            except BaseException:
-                # Parts of large objects, too: the next attempt goes on with those that are there.
-                self._target.close()
-                pool.shutdown(cancel_futures=True)
-                raise
+        # Parts of large objects are called off, too: the next attempt goes on with those that are there.
+        with Lanes(wire.result(wire.width(self._bucket))) as lanes:
+            self._copies = self._there_now(lanes)
+            for found, new in self._secured(lanes, point, versioned):
+                written.add(found)
+                versions += 1
+                size += found.size
+                if found.latest and not found.marker:
+                    objects += 1
+                    current += found.size
+                if new:
+                    copied += 1
+                    copied_bytes += found.size
+                self._progress.moved(found.size, f"{self._bucket}: {versions} objects seen, {copied} copied")
+            self._require_unnamed(lanes)
         self._give_up_uploads(prefix)
         now = time.time()
         return Manifest(
@@ -110,31 +106,31 @@ class BucketBackup:
             ),
         )
 
-    def _require_unnamed(self, pool: Threads) -> None:
+    def _require_unnamed(self, lanes: Lanes) -> None:
         """See that what no earlier backup protects is still there."""
         if not self._unnamed:
             return
-        if lost := len(self._unnamed - copies(self._store, self._target, self._bucket, pool).keys()):
+        if lost := len(self._unnamed - self._there_now(lanes).keys()):
             raise Unavailable(f"{lost} copies went while the backup was made", subject=self._bucket, remedy="retry")
 
-    def _secured(self, pool: Threads, point: float, versioned: bool) -> Iterator[tuple[ObjectVersion, bool]]:
+    def _there_now(self, lanes: Lanes) -> dict[bytes, Copy]:
+        """What the store has of the bucket."""
+        return self._progress.result(lanes.start(copies(self._store, self._target, self._bucket)))
+
+    def _secured(self, lanes: Lanes, point: float, versioned: bool) -> Iterator[tuple[ObjectVersion, bool]]:
         """What is listed and has its copy in the store, in order, and whether it was copied just now."""
         waiting: deque[ObjectVersion | Future[ObjectVersion | None]] = deque()
-        for found, etag in recorded(self._listed(pool, point, versioned), self._list_before()):
+        for found, etag in recorded(self._listed(point, versioned), self._list_before()):
             there = found if found.marker else self._there(found, etag)
-            waiting.append(there or pool.submit(self._copied, found, point, versioned))
+            waiting.append(there or lanes.start(self._copied(found, point, versioned)))
             while waiting and (len(waiting) > _AHEAD or isinstance(waiting[0], tuple) or waiting[0].done()):
                 yield from self._result(waiting.popleft())
         while waiting:
             yield from self._result(waiting.popleft())
 
-    def _listed(self, pool: Threads, point: float, versioned: bool) -> Iterator[ObjectVersion]:
-        """The bucket, with the name of each copy. The next page is asked for while one is read."""
-        pages = self._source.pages(self._bucket, versions=versioned)
-        coming = pool.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = pool.submit(next, pages, None)
-            yield from (self._named(found, point) for found in page)
+    def _listed(self, point: float, versioned: bool) -> Iterator[ObjectVersion]:
+        """The bucket, with the name of each copy."""
+        return (self._named(found, point) for found in self._source.list(self._bucket, versions=versioned))
 
     def _named(self, found: ObjectVersion, point: float) -> ObjectVersion:
         salt = self._input.id if is_young(found, point) else ""
@@ -164,14 +160,14 @@ class BucketBackup:
             self._unnamed.add(name)
         return found._replace(blob_etag=copy.etag)
 
-    def _copied(self, found: ObjectVersion, point: float, versioned: bool) -> ObjectVersion | None:
+    async def _copied(self, found: ObjectVersion, point: float, versioned: bool) -> ObjectVersion | None:
         """The object with its copy, made now; None if the object is gone meanwhile."""
         bucket = self._store.store.bucket
         for _ in range(_TRIES):
             key = layout.blob(self._store.store, self._bucket, found.blob)
             version = found.version or ("null" if versioned else "")
             try:
-                etag = copy(
+                etag = await copy(
                     Place(self._source, self._bucket, found.key, version),
                     found.etag,
                     found.size,
@@ -181,25 +177,27 @@ class BucketBackup:
                 )
                 return found._replace(blob_etag=etag)
             except OtherObject:
-                again = self._again(found, versioned)
+                again = await self._again(found, versioned)
                 if again is None or again.marker:
                     return again
                 found = self._named(again, point)
         raise Busy("is written again faster than it can be copied", subject=f"{self._bucket}/{found.key}")
 
-    def _again(self, found: ObjectVersion, versioned: bool) -> ObjectVersion | None:
+    async def _again(self, found: ObjectVersion, versioned: bool) -> ObjectVersion | None:
         """What is there now under that key and version."""
-        for other in self._source.list(self._bucket, found.key, versions=versioned):
-            if other.key != found.key:
-                break
-            if other.version == found.version:
-                return other
+        async for page in self._source.pages(self._bucket, found.key, versions=versioned):
+            for other in page:
+                if other.key != found.key:
+                    return None
+                if other.version == found.version:
+                    return other
         return None
 
     def _give_up_uploads(self, prefix: str) -> None:
         """Leave no upload: what an earlier run began, and nobody needs any more."""
-        for upload in uploads_in(self._target, self._store.store.bucket, prefix):
-            abort(self._target, self._store.store.bucket, upload)
+        wire, bucket = self._target, self._store.store.bucket
+        for upload in wire.result(uploads_in(wire, bucket, prefix)):
+            wire.result(abort(wire, bucket, upload))
 
     def _result(self, waiting: ObjectVersion | Future[ObjectVersion | None]) -> Iterator[tuple[ObjectVersion, bool]]:
         if isinstance(waiting, ObjectVersion):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import IO, NamedTuple
 from urllib.parse import quote, urlencode
 
-import urllib3
+import aiohttp
 from botocore.exceptions import ClientError
 
 from activities.backup.objects.wire import Wire, code_of, xml
 from blueprint.backup.objects import AT_ONCE, etag_of_parts, part_size
 from blueprint.errors import Damaged, Refused, Unavailable
-from telemetry.threads import Threads
 
 _CARRIED = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 _META = "x-amz-meta-"
@@ -77,18 +76,20 @@ class Shown:
         return self.headers | ({"x-amz-tagging": urlencode(self.tags, quote_via=quote)} if self.tags else {})
 
 
-def look_at(place: Place) -> tuple[str, Shown]:
+async def look_at(place: Place) -> tuple[str, Shown]:
     """An object's ETag and what belongs to it.
 
     Raises:
         OtherObject: it is gone.
     """
     with _other_object():
-        answer = place.wire.send("HEAD", place.bucket, place.key, place.query)
-        return answer.headers["ETag"].strip('"'), _shown(place, answer.headers)
+        answer = await place.wire.send("HEAD", place.bucket, place.key, place.query)
+        return answer.headers["ETag"].strip('"'), await _shown(place, answer.headers)
 
 
-def copy(source: Place, etag: str, size: int, target: Place, *, inside: bool, upload: str = "", proof: str = "") -> str:
+async def copy(
+    source: Place, etag: str, size: int, target: Place, *, inside: bool, upload: str = "", proof: str = ""
+) -> str:
     """Copy an object with all that belongs to it.
 
     Args:
@@ -108,14 +109,14 @@ def copy(source: Place, etag: str, size: int, target: Place, *, inside: bool, up
         Damaged: the copy would not be what the source was.
     """
     if size > AT_ONCE:
-        return _Upload(source, etag, size, target, inside).run(upload, proof)
+        return await _Upload(source, etag, size, target, inside).run(upload, proof)
     with _other_object():
         if inside:
-            answer = target.wire.tell("PUT", target.bucket, target.key, headers=_condition(source, etag))
+            answer = await target.wire.tell("PUT", target.bucket, target.key, headers=_condition(source, etag))
             return answer.findtext("ETag", "").strip('"')
-        with _fetched(source, etag, 0, size) as (content, digest, headers):
-            sent = _shown(source, headers).sent | {"Content-MD5": digest}
-            answered = target.wire.send("PUT", target.bucket, target.key, headers=sent, body=content)
+        async with _fetched(source, etag, 0, size) as (content, digest, headers):
+            sent = (await _shown(source, headers)).sent | {"Content-MD5": digest}
+            answered = await target.wire.send("PUT", target.bucket, target.key, headers=sent, body=content)
             return answered.headers["ETag"].strip('"')
 
 
@@ -128,11 +129,11 @@ class Begun(NamedTuple):
     """Seconds since the epoch, by the clock of Object Storage."""
 
 
-def uploads_in(wire: Wire, bucket: str, prefix: str) -> list[Begun]:
+async def uploads_in(wire: Wire, bucket: str, prefix: str) -> list[Begun]:
     """Uploads that were begun and not ended."""
     query, found = {"uploads": "", "prefix": prefix}, list[Begun]()
     while True:
-        page = wire.tell("GET", bucket, query=query)
+        page = await wire.tell("GET", bucket, query=query)
         for item in page.iter("Upload"):
             key, upload, at = (item.findtext(name, "") for name in ("Key", "UploadId", "Initiated"))
             found.append(Begun(key, upload, datetime.fromisoformat(at).timestamp()))
@@ -142,10 +143,10 @@ def uploads_in(wire: Wire, bucket: str, prefix: str) -> list[Begun]:
         query["upload-id-marker"] = page.findtext("NextUploadIdMarker", "")
 
 
-def abort(wire: Wire, bucket: str, upload: Begun) -> None:
+async def abort(wire: Wire, bucket: str, upload: Begun) -> None:
     """Give an upload up, and what it has so far."""
     try:
-        wire.send("DELETE", bucket, upload.key, {"uploadId": upload.id})
+        await wire.send("DELETE", bucket, upload.key, {"uploadId": upload.id})
     except ClientError as error:
         if code_of(error) != _NO_UPLOAD:
             raise
@@ -157,35 +158,50 @@ class _Upload:
     def __init__(self, source: Place, etag: str, size: int, target: Place, inside: bool) -> None:
         self._source, self._etag, self._size, self._target, self._inside = source, etag, size, target, inside
 
-    def run(self, upload: str, proof: str) -> str:
-        known = self._parts(upload) if upload else None
+    async def run(self, upload: str, proof: str) -> str:
+        known = await self._parts(upload) if upload else None
         if known is None:
-            upload, known = self._begin(), {}
+            upload, known = await self._begin(), {}
         step = part_size(self._size)
         missing = [n for n in range(-(-self._size // step)) if known.get(n + 1, ("", 0))[1] != self._length(n, step)]
         try:
-            with Threads(_LANES, thread_name_prefix="part") as lanes:
-                made = dict(zip(missing, lanes.map(partial(self._carry, upload, step), missing), strict=True))
+            made = dict(zip(missing, await self._made(upload, step, missing), strict=True))
         except OtherObject:
-            self._abort(upload)
+            await self._abort(upload)
             raise
         etags = [made.get(n) or known[n + 1][0] for n in range(-(-self._size // step))]
         found = etag_of_parts(etags)
         if proof and found != proof:
-            self._abort(upload)
+            await self._abort(upload)
             raise Damaged(f"its parts make {found}, and it was {proof}", subject=self._source.key)
-        return self._complete(upload, etags, found)
+        return await self._complete(upload, etags, found)
 
-    def _begin(self) -> str:
-        headers = look_at(self._source)[1].sent
+    async def _made(self, upload: str, step: int, missing: list[int]) -> list[str]:
+        """Make these parts; their ETags. If one fails, the others end before that is told."""
+        lanes = asyncio.Semaphore(_LANES)
+
+        async def made(number: int) -> str:
+            async with lanes:
+                return await self._carry(upload, step, number)
+
+        parts = [asyncio.create_task(made(number)) for number in missing]
+        try:
+            return await asyncio.gather(*parts)
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    async def _begin(self) -> str:
+        headers = (await look_at(self._source))[1].sent
         target = self._target
-        answer = target.wire.tell("POST", target.bucket, target.key, query={"uploads": ""}, headers=headers)
+        answer = await target.wire.tell("POST", target.bucket, target.key, query={"uploads": ""}, headers=headers)
         return answer.findtext("UploadId", "")
 
     def _length(self, number: int, step: int) -> int:
         return min(step, self._size - number * step)
 
-    def _carry(self, upload: str, step: int, number: int) -> str:
+    async def _carry(self, upload: str, step: int, number: int) -> str:
         """Make one part; its ETag."""
         target, first, length = self._target, number * step, self._length(number, step)
         query = {"partNumber": str(number + 1), "uploadId": upload}
@@ -194,19 +210,19 @@ class _Upload:
                 headers = _condition(self._source, self._etag) | {
                     "x-amz-copy-source-range": f"bytes={first}-{first + length - 1}"
                 }
-                answer = target.wire.tell("PUT", target.bucket, target.key, query=query, headers=headers)
+                answer = await target.wire.tell("PUT", target.bucket, target.key, query=query, headers=headers)
                 return answer.findtext("ETag", "").strip('"')
-            with _fetched(self._source, self._etag, first, length) as (content, digest, _):
+            async with _fetched(self._source, self._etag, first, length) as (content, digest, _):
                 headers = {"Content-MD5": digest}
-                answered = target.wire.send("PUT", target.bucket, target.key, query, headers, content)
+                answered = await target.wire.send("PUT", target.bucket, target.key, query, headers, content)
                 return answered.headers["ETag"].strip('"')
 
-    def _parts(self, upload: str) -> dict[int, tuple[str, int]] | None:
+    async def _parts(self, upload: str) -> dict[int, tuple[str, int]] | None:
         """ETag and size of the parts that are there, by number; None if the upload is not."""
         query, found = {"uploadId": upload}, {}
         while True:
             try:
-                page = self._target.wire.tell("GET", self._target.bucket, self._target.key, query=query)
+                page = await self._target.wire.tell("GET", self._target.bucket, self._target.key, query=query)
             except ClientError as error:
                 if code_of(error) == _NO_UPLOAD:
                     return None
@@ -218,21 +234,21 @@ class _Upload:
                 return found
             query["part-number-marker"] = page.findtext("NextPartNumberMarker", "")
 
-    def _complete(self, upload: str, etags: list[str], expected: str) -> str:
+    async def _complete(self, upload: str, etags: list[str], expected: str) -> str:
         target = self._target
         parts = [("Part", {"PartNumber": str(n), "ETag": f'"{etag}"'}) for n, etag in enumerate(etags, 1)]
         body = xml("CompleteMultipartUpload", parts)
         try:
-            answer = target.wire.tell("POST", target.bucket, target.key, query={"uploadId": upload}, body=body)
+            answer = await target.wire.tell("POST", target.bucket, target.key, query={"uploadId": upload}, body=body)
             return answer.findtext("ETag", "").strip('"')
         except ClientError as error:
             # The answer to an earlier completion may have been lost.
-            if code_of(error) == _NO_UPLOAD and look_at(target)[0] == expected:
+            if code_of(error) == _NO_UPLOAD and (await look_at(target))[0] == expected:
                 return expected
             raise
 
-    def _abort(self, upload: str) -> None:
-        abort(self._target.wire, self._target.bucket, Begun(self._target.key, upload, 0.0))
+    async def _abort(self, upload: str) -> None:
+        await abort(self._target.wire, self._target.bucket, Begun(self._target.key, upload, 0.0))
 
 
 def _condition(source: Place, etag: str) -> dict[str, str]:
@@ -243,43 +259,50 @@ def _condition(source: Place, etag: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def _fetched(source: Place, etag: str, first: int, length: int) -> Iterator[tuple[IO[bytes], str, Mapping[str, str]]]:
+@asynccontextmanager
+async def _fetched(
+    source: Place, etag: str, first: int, length: int
+) -> AsyncIterator[tuple[IO[bytes], str, Mapping[str, str]]]:
     """A piece of an object, its MD5 in base64, and the headers that came with it."""
     headers = {"If-Match": f'"{etag}"'}
     if length:
         headers["Range"] = f"bytes={first}-{first + length - 1}"
-    answer = source.wire.send("GET", source.bucket, source.key, source.query, headers, stream=True)
-    try:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
+        digest = hashlib.md5(usedforsecurity=False)
+
+        async def take(response: aiohttp.ClientResponse) -> bytes:
+            nonlocal digest
             digest = hashlib.md5(usedforsecurity=False)
-            try:
-                # As it is stored: content that says of itself that it is compressed stays so.
-                for chunk in answer.stream(_CHUNK, decode_content=False):
-                    content.write(chunk)
-                    digest.update(chunk)
-            except urllib3.exceptions.HTTPError as error:
-                raise Unavailable(f"an answer broke off ({type(error).__name__})", subject=source.key) from None
-            except OSError as error:
-                raise Unavailable(
-                    f"the worker cannot keep it on its way: {error.strerror}",
-                    subject=source.key,
-                    remedy="free some space where the worker's temporary files are",
-                ) from None
-            if content.tell() != length:
-                raise Unavailable(f"an answer ended after {content.tell()} of {length} bytes", subject=source.key)
             content.seek(0)
-            yield content, base64.b64encode(digest.digest()).decode(), answer.headers
-    finally:
-        answer.release_conn()
+            content.truncate()
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                digest.update(chunk)
+                _keep(content, chunk, source.key)
+            return b""
+
+        answer = await source.wire.send("GET", source.bucket, source.key, source.query, headers, take=take)
+        if content.tell() != length:
+            raise Unavailable(f"an answer ended after {content.tell()} of {length} bytes", subject=source.key)
+        yield content, base64.b64encode(digest.digest()).decode(), answer.headers
 
 
-def _shown(place: Place, headers: Mapping[str, str]) -> Shown:
+def _keep(content: IO[bytes], chunk: bytes, key: str) -> None:
+    try:
+        content.write(chunk)
+    except OSError as error:
+        raise Unavailable(
+            f"the worker cannot keep it on its way: {error.strerror}",
+            subject=key,
+            remedy="free some space where the worker's temporary files are",
+        ) from None
+
+
+async def _shown(place: Place, headers: Mapping[str, str]) -> Shown:
     kept = {name: headers[name] for name in _CARRIED if name in headers}
     kept |= {name.lower(): value for name, value in headers.items() if name.lower().startswith(_META)}
     if not int(headers.get("x-amz-tagging-count", "0")):
         return Shown(kept)
-    answer = place.wire.tell("GET", place.bucket, place.key, query={"tagging": ""} | place.query)
+    answer = await place.wire.tell("GET", place.bucket, place.key, query={"tagging": ""} | place.query)
     return Shown(kept, {tag.findtext("Key", ""): tag.findtext("Value", "") for tag in answer.iter("Tag")})
 
 

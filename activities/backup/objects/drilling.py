@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import islice
 
-import urllib3
+import aiohttp
 
 from activities.backup.objects.copying import OtherObject, Place, abort, look_at, uploads_in
 from activities.backup.objects.lists import copies, name_of, read_list
@@ -25,8 +25,6 @@ from blueprint.backup.objects import (
     sampled,
     side_by_side,
 )
-from blueprint.errors import Unavailable
-from telemetry.threads import Threads
 
 _READ = 20
 """Objects that are read to the last byte."""
@@ -72,7 +70,7 @@ def verify_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -
     findings += _copies_wrong(store, wire, manifest)
     read = list(islice(sampled((one for one in good if one.size <= _LARGEST_READ), len(good), _READ), _READ))
     for expected in read:
-        findings += _read(store, wire, input, expected)
+        findings += wire.result(_read(store, wire, input, expected))
     if len(findings) > _TOLD:
         findings = [*findings[:_TOLD], f"and {len(findings) - _TOLD} more"]
     checked = (
@@ -96,23 +94,22 @@ def remove_objects(store: BackupStore, wire: Wire, input: ScratchObjectsInput) -
     """
     require_scratch(store.store, input.into_prefix)
     bucket = store.store.bucket
-    found = wire.list(bucket, input.into_prefix, versions=wire.is_versioned(bucket))
+    found = wire.list(bucket, input.into_prefix, versions=wire.result(wire.is_versioned(bucket)))
     objects = size = locked = 0
     while batch := list(islice(found, _BATCH)):
-        kept = wire.delete(bucket, batch)
+        kept = wire.result(wire.delete(bucket, batch))
         objects += len(batch) - len(kept)
         size += sum(one.size for one in batch if one.key not in kept)
         locked += len(kept)
-    for upload in uploads_in(wire, bucket, input.into_prefix):
-        abort(wire, bucket, upload)
+    for upload in wire.result(uploads_in(wire, bucket, input.into_prefix)):
+        wire.result(abort(wire, bucket, upload))
     return DeleteOutput(objects=objects, bytes=size, locked=locked)
 
 
 def _copies_wrong(store: BackupStore, wire: Wire, manifest: Manifest) -> Iterator[str]:
     """What is wrong with the copies of a backup: of all, also those that are not in the sample."""
     bucket = manifest.asset.partition("/")[2]
-    with Threads(wire.width(store.store.bucket), thread_name_prefix="look") as pool:
-        there = copies(store, wire, bucket, pool)
+    there = wire.result(copies(store, wire, bucket))
     for found in read_list(store, manifest):
         if found.marker:
             continue
@@ -123,15 +120,15 @@ def _copies_wrong(store: BackupStore, wire: Wire, manifest: Manifest) -> Iterato
             yield f"the copy of {found.key} is another: {layout.blob(store.store, bucket, found.blob)}"
 
 
-def _read(store: BackupStore, wire: Wire, input: ScratchObjectsInput, expected: ObjectVersion) -> list[str]:
+async def _read(store: BackupStore, wire: Wire, input: ScratchObjectsInput, expected: ObjectVersion) -> list[str]:
     """What is wrong with one object, which is read and compared with its copy in the store."""
     name = expected.key.removeprefix(input.into_prefix)
     bucket = store.store.bucket
     restored = Place(wire, bucket, expected.key)
     try:
-        belongs = look_at(Place(wire, bucket, layout.blob(store.store, input.bucket, expected.blob)))[1]
-        findings = [] if look_at(restored)[1] == belongs else [f"{name} has other metadata or tags"]
-        etag = _etag_of_bytes(restored, expected.size)
+        belongs = (await look_at(Place(wire, bucket, layout.blob(store.store, input.bucket, expected.blob))))[1]
+        findings = [] if (await look_at(restored))[1] == belongs else [f"{name} has other metadata or tags"]
+        etag = await _etag_of_bytes(restored, expected.size)
     except OtherObject:
         return [f"{name}, or its copy in the store, is gone"]
     if etag not in (expected.etag, expected.blob_etag):
@@ -139,22 +136,24 @@ def _read(store: BackupStore, wire: Wire, input: ScratchObjectsInput, expected: 
     return findings
 
 
-def _etag_of_bytes(place: Place, size: int) -> str:
+async def _etag_of_bytes(place: Place, size: int) -> str:
     """The ETag that the bytes have which really come."""
-    answer = place.wire.send("GET", place.bucket, place.key, place.query, stream=True)
-    step = part_size(size)
-    digests, length = [hashlib.md5(usedforsecurity=False)], 0
-    try:
-        while chunk := answer.read(min(_CHUNK, step - length), decode_content=False):
-            digests[-1].update(chunk)
-            length += len(chunk)
-            if length == step:
-                digests.append(hashlib.md5(usedforsecurity=False))
-                length = 0
-    except urllib3.exceptions.HTTPError as error:
-        raise Unavailable(f"an answer broke off ({type(error).__name__})", subject=place.key) from None
-    finally:
-        answer.release_conn()
-    if size <= AT_ONCE:
-        return digests[0].hexdigest()
-    return etag_of_parts(digest.hexdigest() for digest in (digests if length else digests[:-1]))
+    step, digests = part_size(size), list[str]()
+
+    async def take(response: aiohttp.ClientResponse) -> bytes:
+        digests.clear()
+        digest, length = hashlib.md5(usedforsecurity=False), 0
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            # A part may end in the middle of what came.
+            for piece in (chunk[: step - length], chunk[step - length :]):
+                digest.update(piece)
+                length += len(piece)
+                if length == step:
+                    digests.append(digest.hexdigest())
+                    digest, length = hashlib.md5(usedforsecurity=False), 0
+        if length or not digests:
+            digests.append(digest.hexdigest())
+        return b""
+
+    await place.wire.send("GET", place.bucket, place.key, place.query, take=take)
+    return digests[0] if size <= AT_ONCE else etag_of_parts(digests)

@@ -5,12 +5,12 @@ And which of the copies that it names are in the store.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import io
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from typing import NamedTuple
 
 from activities.backup.objects.wire import Wire
@@ -100,16 +100,17 @@ class Copy(NamedTuple):
     """When it was written, seconds since the epoch, by the store's clock."""
 
 
-def copies(store: BackupStore, wire: Wire, bucket: str, pool: Executor) -> dict[bytes, Copy]:
+async def copies(store: BackupStore, wire: Wire, bucket: str) -> dict[bytes, Copy]:
     """Every copy of a bucket's objects, by digest: the store says it, not a list of what once was there."""
     prefix = layout.blobs(store.store, bucket)
     found = dict[bytes, Copy]()
 
-    def look(digit: str) -> None:
-        for blob in wire.list(store.store.bucket, prefix + digit):
-            found[name_of(blob.key.rpartition("/")[2])] = Copy(blob.etag, blob.size, blob.modified)
+    async def look(digit: str) -> None:
+        async for page in wire.pages(store.store.bucket, prefix + digit):
+            for blob in page:
+                found[name_of(blob.key.rpartition("/")[2])] = Copy(blob.etag, blob.size, blob.modified)
 
-    list(pool.map(look, _HEX))
+    await asyncio.gather(*map(look, _HEX))
     return found
 
 

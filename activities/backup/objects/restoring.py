@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from activities.backup.objects.copying import Begun, OtherObject, Place, abort, copy, look_at, uploads_in
 from activities.backup.objects.lists import read_list
+from activities.backup.objects.loop import Lanes
 from activities.backup.objects.wire import Wire
 from activities.backup.progress import Progress
 from activities.backup.store import BackupStore
@@ -25,7 +26,6 @@ from blueprint.backup.objects import (
     side_by_side,
 )
 from blueprint.errors import Damaged, RestoreRefused
-from telemetry.threads import Threads
 
 _AHEAD = 4096
 """Objects that may be on their way at a time."""
@@ -102,20 +102,15 @@ class BucketRestore:
         manifest = self._store.manifest(f"bucket/{self._input.bucket}", self._input.id)
         told, removed = self._told, list[ObjectVersion]()
         self._progress = Progress(manifest.size)
-        with Threads(self._target.width(self._bucket), thread_name_prefix="copy") as pool:
-            try:
-                for size, newer in self._done(pool, manifest):
-                    if newer:
-                        removed.append(newer)
-                    self._progress.moved(
-                        size, f"{self._bucket}: {told.same} objects are as they were, {told.restored} others"
-                    )
-                # Of what does not come back, something newer may be all that there is.
-                self._remove([] if told.damaged else removed)
-            except BaseException:
-                # A cancelled activity, too: what is under way ends, and nothing further begins.
-                pool.shutdown(cancel_futures=True)
-                raise
+        with Lanes(self._target.result(self._target.width(self._bucket))) as lanes:
+            for size, newer in self._done(lanes, manifest):
+                if newer:
+                    removed.append(newer)
+                self._progress.moved(
+                    size, f"{self._bucket}: {told.same} objects are as they were, {told.restored} others"
+                )
+        # Of what does not come back, something newer may be all that there is.
+        self._remove([] if told.damaged else removed)
         if told.damaged:
             more = f" and {len(told.damaged) - _NAMED} more" if len(told.damaged) > _NAMED else ""
             raise Damaged(
@@ -132,7 +127,7 @@ class BucketRestore:
             removed=told.removed,
         )
 
-    def _done(self, pool: Threads, manifest: Manifest) -> Iterator[tuple[int, ObjectVersion | None]]:
+    def _done(self, lanes: Lanes, manifest: Manifest) -> Iterator[tuple[int, ObjectVersion | None]]:
         """The size of each object that was looked at, in order, and the object itself if it is to be removed."""
         waiting: deque[Future[str]] = deque()
         sizes: deque[int] = deque()
@@ -159,7 +154,7 @@ class BucketRestore:
                     yield wanted.size, None
                 case kind if wanted:
                     sizes.append(wanted.size)
-                    waiting.append(pool.submit(self._bring_back, wanted, look=kind == "look"))
+                    waiting.append(lanes.start(self._bring_back(wanted, look=kind == "look")))
             yield from count(at_most=_AHEAD)
         yield from count(at_most=0)
 
@@ -179,7 +174,7 @@ class BucketRestore:
             self._told.newer_keys.append(live.key)
         return live if self._input.remove_newer else None
 
-    def _bring_back(self, wanted: ObjectVersion, *, look: bool) -> str:
+    async def _bring_back(self, wanted: ObjectVersion, *, look: bool) -> str:
         """Write an object: "same" if it turns out to be as it was, "restored", or which object's copy is damaged.
 
         Args:
@@ -190,43 +185,45 @@ class BucketRestore:
         )
         target = Place(self._target, self._bucket, wanted.key)
         try:
-            if look and _are_alike(blob, target):
+            if look and await _are_alike(blob, target):
                 return "same"
             if self._input.write:
-                self._copy(blob, target, wanted)
+                await self._copy(blob, target, wanted)
         except (OtherObject, Damaged):
             return f"{wanted.key.removeprefix(self._input.into_prefix)} ({blob.key})"
         return "restored"
 
-    def _copy(self, blob: Place, target: Place, wanted: ObjectVersion) -> None:
+    async def _copy(self, blob: Place, target: Place, wanted: ObjectVersion) -> None:
         inside, etag = self._in_store or self._store.same_place, wanted.blob_etag
         if wanted.size <= AT_ONCE:
-            copy(blob, etag, wanted.size, target, inside=inside)
+            await copy(blob, etag, wanted.size, target, inside=inside)
             return
-        uploads = self._uploads_of(target)
+        uploads = await self._uploads_of(target)
         try:
-            copy(blob, etag, wanted.size, target, inside=inside, upload=uploads[0].id if uploads else "", proof=etag)
+            await copy(
+                blob, etag, wanted.size, target, inside=inside, upload=uploads[0].id if uploads else "", proof=etag
+            )
         finally:
-            for upload in self._uploads_of(target):
-                abort(target.wire, target.bucket, upload)
+            for begun in await self._uploads_of(target):
+                await abort(target.wire, target.bucket, begun)
 
-    def _uploads_of(self, target: Place) -> list[Begun]:
+    async def _uploads_of(self, target: Place) -> list[Begun]:
         """Uploads of an object that this restore has begun, in this attempt or an earlier one."""
-        found = uploads_in(target.wire, target.bucket, target.key)
+        found = await uploads_in(target.wire, target.bucket, target.key)
         return [upload for upload in found if upload.key == target.key and upload.at >= self._since]
 
     def _remove(self, newer: list[ObjectVersion]) -> None:
         for first in range(0, len(newer) if self._input.write else 0, _BATCH):
             batch = newer[first : first + _BATCH]
-            self._target.delete(self._bucket, batch)
+            self._target.result(self._target.delete(self._bucket, batch))
             self._told.removed += len(batch)
 
 
-def _are_alike(blob: Place, target: Place) -> bool:
+async def _are_alike(blob: Place, target: Place) -> bool:
     """Whether the same metadata and tags belong to both."""
-    wanted = look_at(blob)[1]
+    wanted = (await look_at(blob))[1]
     try:
-        return look_at(target)[1] == wanted
+        return (await look_at(target))[1] == wanted
     except OtherObject:
         # Deleted since the listing.
         return False

@@ -1,4 +1,4 @@
-"""S3 for many small requests: botocore signs, urllib3 carries, and nothing between them costs a millisecond each.
+"""S3 for many small requests: botocore signs, aiohttp carries, and nothing between them costs a millisecond each.
 
 What boto3 does about a request besides takes four times the processor time that Object Storage needs to answer it.
 Listings are read here, too: boto3 tells versions and delete markers apart, and loses in which order they were written.
@@ -6,25 +6,30 @@ Listings are read here, too: boto3 tells versions and delete markers apart, and 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import IO, Any, Literal
+from io import SEEK_END
+from typing import IO, Any, Literal, TypeVar
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
 
-import urllib3
+import aiohttp
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, HTTPClientError
+from yarl import URL
 
+from activities.backup.objects.loop import loop
 from activities.cloud import Cloud
-from activities.transport import CONNECT_SECONDS, READ_SECONDS
 from blueprint.backup.objects import ObjectVersion
 from blueprint.errors import Unavailable
 from telemetry import calls
@@ -32,18 +37,35 @@ from telemetry import calls
 CONNECTIONS = 32
 """Most requests at a time: a copy takes Object Storage tens of milliseconds, whoever waits for it."""
 _FEWEST = 8
-_PER_SECOND = 3000
-"""Requests that Python can make; threads that are more than those on their way only wait for its one lock."""
+_PER_SECOND = 5000
+"""Requests that Python can make; more on their way would only wait for it."""
 _LOOKS = 3
 """Requests that tell how far away Object Storage is: the shortest one counts."""
-_ATTEMPTS = 5
-"""Of one request. Every request here can be repeated, and one of a hundred thousand must not begin all anew."""
-_PAUSE = 0.1
-"""Seconds before the second repetition; doubled for each further one."""
+_PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds before each repetition of a request. All can be repeated, and one of a hundred thousand must not begin all
+anew."""
 _UNSAID = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that do not come through XML as they are."""
 _NO_WAY = (429, 500, 502, 503, 504)
 _Method = Literal["GET", "HEAD", "PUT", "POST", "DELETE"]
+_Page = list[ObjectVersion]
+_CHUNK = 1 << 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Object Storage said.
+
+    Attributes:
+        status: of HTTP.
+        headers: by name, whatever its case.
+        body: all of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Wire:
@@ -63,26 +85,23 @@ class Wire:
         self._endpoint = cloud.s3.meta.endpoint_url
         key = Credentials(f"{settings.access_key}@{cloud.project_id}", settings.secret_key.get_secret_value())
         self._signer = S3SigV4Auth(key, "s3", cloud.region)
-        self._pool = urllib3.connection_from_url(
-            self._endpoint,
-            maxsize=CONNECTIONS,
-            block=True,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-            retries=urllib3.Retry(
-                total=_ATTEMPTS - 1,
-                backoff_factor=_PAUSE * settings.pace,
-                status_forcelist=_NO_WAY,
-                allowed_methods=None,
-                raise_on_status=False,
-            ),
-        )
+        self._pace = settings.pace
+        self._session = loop().session
+        self._connections = asyncio.Semaphore(CONNECTIONS)
 
     def close(self) -> None:
-        """Let its connections go, and carry nothing more."""
+        """Carry nothing more."""
         self._closed = True
-        self._pool.close()
 
-    def send(
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin something that sends requests; what comes of it."""
+        return loop().start(work)
+
+    def result(self, work: Coroutine[Any, Any, T]) -> T:
+        """What comes of something that sends requests. Only for those who are not on the loop themselves."""
+        return loop().result(work)
+
+    async def send(
         self,
         method: _Method,
         bucket: str,
@@ -90,45 +109,66 @@ class Wire:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | IO[bytes] = b"",
-        *,
-        stream: bool = False,
-    ) -> urllib3.BaseHTTPResponse:
+        take: Callable[[aiohttp.ClientResponse], Awaitable[bytes]] = aiohttp.ClientResponse.read,
+    ) -> Answer:
         """The good answer to a request; several times, if it has to be.
 
         Args:
-            stream: leave the body of the answer on the connection, to be read and released.
+            take: reads the body of a good answer; a broken one is followed by another, from the start.
 
         Raises:
             ClientError: Object Storage says no, as boto3 would tell it.
             HTTPClientError: there is no answer.
             Unavailable: it was closed.
         """
-        if self._closed:
-            raise Unavailable("given up with everything else", subject=f"{bucket}/{key}")
         path = quote(f"/{bucket}/{key}" if key else f"/{bucket}", safe="/~")
         if query:
             path += "?" + urlencode(query, quote_via=quote)
-        request = AWSRequest(method=method, url=self._endpoint + path, headers=dict(headers or {}), data=body)
-        request.context["has_streaming_input"] = True
-        self._signer.add_auth(request)
-        try:
-            with calls.http(f"S3/{method}", method, self._endpoint + path, system="aws-api") as call:
-                answer = self._pool.urlopen(
-                    method, path, body or None, dict(request.headers.items()), preload_content=not stream
-                )
-                call.answered(answer.status, resent=len(answer.retries.history) if answer.retries else 0)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise HTTPClientError(error=type(error).__name__) from None
+        with calls.http(f"S3/{method}", method, self._endpoint + path, system="aws-api") as call:
+            for attempt, pause in enumerate((*_PAUSES, None)):
+                try:
+                    answer = await self._once(method, path, headers or {}, body, take)
+                    if answer.status not in _NO_WAY or pause is None:
+                        call.answered(answer.status, resent=attempt)
+                        break
+                except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                    if pause is None:
+                        raise HTTPClientError(error=type(error).__name__) from None
+                await asyncio.sleep(pause * self._pace)
         # A copy that failed after it began is answered with 200 and an error in the body.
-        if answer.status >= 300 or (method in ("PUT", "POST") and b"<Error>" in answer.data[:200]):
+        if answer.status >= 300 or (method in ("PUT", "POST") and b"<Error>" in answer.body[:200]):
             raise _refusal(method, path, answer)
         return answer
 
-    def tell(self, method: _Method, bucket: str, key: str = "", **arguments: Any) -> ElementTree.Element:
-        """The answer to a request as XML, without name spaces."""
-        return _xml(self.send(method, bucket, key, **arguments).data)
+    async def _once(
+        self,
+        method: _Method,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | IO[bytes],
+        take: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
+    ) -> Answer:
+        async with self._connections:
+            if self._closed:
+                raise Unavailable("given up with everything else", subject=path)
+            url = self._endpoint + path
+            length = {} if isinstance(body, bytes) else {"Content-Length": str(_rewound(body))}
+            request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
+            request.context["has_streaming_input"] = True
+            self._signer.add_auth(request)
+            sent = dict(request.headers.items()) | length
+            data = body if isinstance(body, bytes) else _read(body)
+            async with self._session.request(
+                method, URL(url, encoded=True), headers=sent, data=data or None, allow_redirects=False
+            ) as response:
+                read = take if response.status < 300 else aiohttp.ClientResponse.read
+                return Answer(response.status, response.headers, await read(response))
 
-    def pages(self, bucket: str, prefix: str = "", *, versions: bool = False) -> Iterator[list[ObjectVersion]]:
+    async def tell(self, method: _Method, bucket: str, key: str = "", **arguments: Any) -> ElementTree.Element:
+        """The answer to a request as XML, without name spaces."""
+        return _xml((await self.send(method, bucket, key, **arguments)).body)
+
+    async def pages(self, bucket: str, prefix: str = "", *, versions: bool = False) -> AsyncIterator[_Page]:
         """The objects whose key starts so, by key, a page at a time.
 
         Args:
@@ -137,7 +177,7 @@ class Wire:
         query = {"prefix": prefix, "encoding-type": "url"} | ({"versions": ""} if versions else {"list-type": "2"})
         kinds = ("Version", "DeleteMarker") if versions else ("Contents",)
         while True:
-            page = self.tell("GET", bucket, query=query)
+            page = await self.tell("GET", bucket, query=query)
             yield [_object(item) for item in page if item.tag in kinds]
             if page.findtext("IsTruncated") != "true":
                 return
@@ -148,11 +188,18 @@ class Wire:
                 query["continuation-token"] = page.findtext("NextContinuationToken", "")
 
     def list(self, bucket: str, prefix: str = "", *, versions: bool = False) -> Iterator[ObjectVersion]:
-        """See `pages`, one at a time."""
-        for page in self.pages(bucket, prefix, versions=versions):
+        """See `pages`, one at a time. The next page is asked for while one is read."""
+        pages = self.pages(bucket, prefix, versions=versions)
+
+        async def following() -> _Page | None:
+            return await anext(pages, None)
+
+        coming = self.start(following())
+        while (page := coming.result()) is not None:
+            coming = self.start(following())
             yield from page
 
-    def delete(self, bucket: str, objects: Iterable[ObjectVersion]) -> Sequence[str]:
+    async def delete(self, bucket: str, objects: Iterable[ObjectVersion]) -> Sequence[str]:
         """Delete up to 1000 objects, each in that version if it has one; the keys that a lock keeps.
 
         Raises:
@@ -161,7 +208,7 @@ class Wire:
         plain, kept = list[ObjectVersion](), list[str]()
         for found in objects:
             if _UNSAID.search(found.key):
-                kept += self._delete_one(bucket, found)
+                kept += await self._delete_one(bucket, found)
             else:
                 plain.append(found)
         if not plain:
@@ -171,7 +218,7 @@ class Wire:
         ]
         body = xml("Delete", [*wanted, ("Quiet", "true")])
         checksum = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        answer = self.tell("POST", bucket, query={"delete": ""}, headers={"Content-MD5": checksum}, body=body)
+        answer = await self.tell("POST", bucket, query={"delete": ""}, headers={"Content-MD5": checksum}, body=body)
         for error in answer.iter("Error"):
             told = {name: error.findtext(name, "") for name in ("Code", "Message", "Key")}
             if told["Code"] == "AccessDenied":
@@ -181,10 +228,10 @@ class Wire:
                 raise ClientError(response, f"delete {told['Key']}")
         return kept
 
-    def _delete_one(self, bucket: str, found: ObjectVersion) -> Sequence[str]:
+    async def _delete_one(self, bucket: str, found: ObjectVersion) -> Sequence[str]:
         """Delete an object whose key XML would change, or not carry at all: another one could be meant."""
         try:
-            self.send("DELETE", bucket, found.key, {"versionId": found.version} if found.version else None)
+            await self.send("DELETE", bucket, found.key, {"versionId": found.version} if found.version else None)
         except ClientError as error:
             if code_of(error) == "AccessDenied":
                 return [found.key]
@@ -192,22 +239,34 @@ class Wire:
                 raise
         return []
 
-    def width(self, bucket: str) -> int:
+    async def width(self, bucket: str) -> int:
         """How many requests should be on their way at a time: as many as the distance needs."""
         took = []
         for _ in range(_LOOKS):
             began = time.perf_counter()
-            self.send("HEAD", bucket)
+            await self.send("HEAD", bucket)
             took.append(time.perf_counter() - began)
         return min(CONNECTIONS, max(_FEWEST, round(min(took) * _PER_SECOND)))
 
-    def now(self, bucket: str) -> float:
+    async def now(self, bucket: str) -> float:
         """Object Storage's time, seconds since the epoch."""
-        return parsedate_to_datetime(self.send("HEAD", bucket).headers["Date"]).timestamp()
+        return parsedate_to_datetime((await self.send("HEAD", bucket)).headers["Date"]).timestamp()
 
-    def is_versioned(self, bucket: str) -> bool:
+    async def is_versioned(self, bucket: str) -> bool:
         """Whether the bucket keeps versions, or once did."""
-        return self.tell("GET", bucket, query={"versioning": ""}).find("Status") is not None
+        return (await self.tell("GET", bucket, query={"versioning": ""})).find("Status") is not None
+
+
+def _rewound(content: IO[bytes]) -> int:
+    """How long it is; it will be read from its start: by the signer, which goes back there, and then by HTTP."""
+    size = content.seek(0, SEEK_END)
+    content.seek(0)
+    return size
+
+
+async def _read(content: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := content.read(_CHUNK):
+        yield chunk
 
 
 def code_of(error: ClientError) -> str:
@@ -252,9 +311,9 @@ def _xml(body: bytes) -> ElementTree.Element:
     return root
 
 
-def _refusal(method: str, path: str, answer: urllib3.BaseHTTPResponse) -> ClientError:
+def _refusal(method: str, path: str, answer: Answer) -> ClientError:
     told = {"Code": str(answer.status), "Message": ""}
-    body = answer.data
+    body = answer.body
     if body.lstrip().startswith(b"<"):
         error = _xml(body)
         told = {name: error.findtext(name) or told[name] for name in told}

@@ -116,6 +116,6 @@ def modified(bucket: Bucket, key: str) -> float:
 def settled(bucket: Bucket, key: str) -> None:
     """Wait until an object is so old that a change of it cannot look like none."""
     written, wire = modified(bucket, key), Wire(bucket.clouds.cloud(TARGET))
-    while wire.now(LIVE) < written + YOUNG:
+    while wire.result(wire.now(LIVE)) < written + YOUNG:
         time.sleep(0.05)
     wire.close()

@@ -1,0 +1,155 @@
+"""The wire to Object Storage: what it asks again, and what is left of work that is called off."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from botocore.exceptions import ClientError, HTTPClientError
+
+from activities.backup.objects.loop import Lanes, loop
+from activities.backup.objects.wire import Wire
+from activities.cloud import Cloud
+from activities.settings import ScalewaySettings
+from blueprint.errors import Unavailable
+from tests.activities.conftest import NO_NODES, NO_TEMPORAL, TARGET
+
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
+BROKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngo"
+BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
+NO = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+NOTHING = b""
+
+
+class Stumbling:
+    """An Object Storage that answers what it is told to, one connection after the other, and then well."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.asked = 0
+        self.bodies: list[bytes] = []
+        self.server = loop().result(asyncio.start_server(self._answer, "127.0.0.1", 0))
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Listen no more."""
+
+        async def close() -> None:
+            self.server.close()
+
+        loop().result(close())
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line), 0
+        )
+        self.bodies.append(await reader.readexactly(length))
+        self.asked += 1
+        writer.write(self.answers.pop(0) if self.answers else GOOD)
+        writer.close()
+
+
+@pytest.fixture
+def stumbling() -> Iterator[Stumbling]:
+    """One while it listens."""
+    server = Stumbling()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def wire(stumbling: Stumbling) -> Wire:
+    """The way there, which does not wait long."""
+    unique = "11111111-1111-1111-1111-111111111111"
+    settings = ScalewaySettings.model_validate(
+        {
+            "SCW_ACCESS_KEY": "SCW" + "X" * 17,
+            "SCW_SECRET_KEY": unique,
+            "SCW_DEFAULT_PROJECT_ID": unique,
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{stumbling.port}",
+            "SCALEWAY_INFRA_PACE": 0.01,
+        }
+    )
+    return Wire(Cloud(settings, TARGET, NO_TEMPORAL, NO_NODES))
+
+
+@pytest.mark.parametrize("trouble", [[BUSY], [NOTHING], [BROKEN], [BUSY, NOTHING, BROKEN, BUSY]])
+def test_what_stumbles_is_asked_again(stumbling: Stumbling, wire: Wire, trouble: list[bytes]) -> None:
+    """Up to five times, whatever it was; a body is read from its start."""
+    stumbling.answers = list(trouble)
+    pieces: list[bytes] = []
+
+    async def take(response: aiohttp.ClientResponse) -> bytes:
+        pieces.clear()
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+        return b""
+
+    wire.result(wire.send("GET", "bucket", "key", take=take))
+    assert b"".join(pieces) == b"good"
+    assert stumbling.asked == len(trouble) + 1
+
+
+def test_what_is_sent_is_sent_from_its_start_again(stumbling: Stumbling, wire: Wire, tmp_path: Any) -> None:
+    """A file that was read to its end by the first attempt comes as a whole with the second."""
+    stumbling.answers = [BUSY]
+    (tmp_path / "content").write_bytes(b"content")
+    with (tmp_path / "content").open("rb") as content:
+        content.seek(3)
+        wire.result(wire.send("PUT", "bucket", "key", body=content))
+    assert stumbling.bodies == [b"content"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "asked"), [(NOTHING, HTTPClientError, 5), (BUSY, ClientError, 5), (NO, ClientError, 1)]
+)
+def test_what_is_told_in_the_end(
+    stumbling: Stumbling, wire: Wire, answer: bytes, error: type[Exception], asked: int
+) -> None:
+    """No is no at once; no answer is none after five attempts."""
+    stumbling.answers = [answer] * 10
+    with pytest.raises(error):
+        # Of a GET, aiohttp repeats the first try by itself if the connection was closed.
+        wire.result(wire.send("POST", "bucket", "key"))
+    assert stumbling.asked == asked
+
+
+def test_closed(stumbling: Stumbling, wire: Wire) -> None:
+    """Nothing goes out any more."""
+    wire.close()
+    with pytest.raises(Unavailable, match="given up"):
+        wire.result(wire.send("HEAD", "bucket"))
+    assert stumbling.asked == 0
+
+
+def test_lanes() -> None:
+    """So much at a time as there are lanes; at the end all is over, and what was under way has cleaned up."""
+    running, most, ended = 0, 0, 0
+
+    async def work(seconds: float) -> int:
+        nonlocal running, most, ended
+        running += 1
+        most = max(most, running)
+        try:
+            await asyncio.sleep(seconds)
+            return most
+        finally:
+            running -= 1
+            # Whatever is called off may have something to take back.
+            await asyncio.sleep(0.01)
+            ended += 1
+
+    with Lanes(3) as lanes:
+        done = [lanes.start(work(0.001)) for _ in range(10)]
+        assert [one.result(10) for one in done][-1] == 3
+        begun = [lanes.start(work(3600)) for _ in range(5)]
+        deadline = time.monotonic() + 10
+        while running < 3 and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert (running, ended) == (0, 13)
+    assert all(one.cancelled() for one in begun)
