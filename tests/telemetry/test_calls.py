@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from activities.backup.objects.loop import loop
 from blueprint.errors import Throttled
 from telemetry import calls
 from telemetry.boto import watched
@@ -108,15 +109,19 @@ def test_boto_without_an_answer(spans: InMemorySpanExporter) -> None:
     assert SECRET not in span.to_json()
 
 
-def test_threads_work_on_somebodys_behalf(spans: InMemorySpanExporter) -> None:
-    """What they call belongs to the span of whoever gave it to them."""
+@pytest.mark.parametrize("elsewhere", ["a thread", "the loop of object storage"])
+def test_what_works_elsewhere_works_on_somebodys_behalf(spans: InMemorySpanExporter, elsewhere: str) -> None:
+    """What is called there belongs to the span of whoever gave it away."""
 
     def call() -> None:
         calls.http("", "GET", "http://127.0.0.1/").end()
 
+    async def call_there() -> None:
+        call()
+
     tracer = TracerProvider().get_tracer("test")
     with tracer.start_as_current_span("outside") as outside, Threads(1) as pool:
-        pool.submit(call).result()
+        (pool.submit(call) if elsewhere == "a thread" else loop().start(call_there())).result()
     parent = only(spans).parent
     assert parent
     assert parent.span_id == outside.get_span_context().span_id
