@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from starters.temporal_server import TemporalServer
+
+_BYTECODE = tempfile.TemporaryDirectory(prefix="scaleway-infra-bytecode-")
+if sys.dont_write_bytecode:
+    # The sandbox loads a run's modules anew: without bytecode each run of each test would compile them, too.
+    sys.dont_write_bytecode, sys.pycache_prefix = False, _BYTECODE.name
+    os.environ["PYTHONDONTWRITEBYTECODE"], os.environ["PYTHONPYCACHEPREFIX"] = "", _BYTECODE.name
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +38,4 @@ def pytest_unconfigure() -> None:
     """
     gc.collect()
     time.sleep(0.1)
+    _BYTECODE.cleanup()

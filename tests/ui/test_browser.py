@@ -1,57 +1,76 @@
-"""Somebody has a browser with Temporal's UI, and nothing else: a failed run is found, understood and mended there."""
+"""Somebody has a browser with Temporal's UI, and nothing else: a failed run is found, understood and mended there.
+
+One story of each kind. `test_every_activity.py` has all the others, by the requests that these pages make.
+"""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.ui.mishaps import MISHAPS, Mishap
+from tests.ui.mishaps import MISHAPS, Scene
 from tests.ui.temporal_ui import TemporalUi
 from tests.workflows.house import House
 from tests.workflows.test_approval import protected, waiting
 
-FAMILIES = (
-    "create", "update", "delete", "wait_ready", "plan", "release_switch", "backup_database", "restore_load"
-)  # fmt: skip
-"""One of each; all the others go wrong in `test_every_activity.py`, by the requests that these pages make."""
-PICTURES = {"create": "parked", "release_switch": "parked-release", "backup_database": "parked-backup"}
-"""Of which runs the documents have a picture, and how it is called."""
 
+@contextmanager
+def waiting_for_somebody(home: House, ui: TemporalUi, activity: str, picture: str) -> Iterator[Scene]:
+    """On the page of a run that waits: the list's filter finds it, and it names object, cause and choices.
 
-@pytest.mark.parametrize("mishap", [MISHAPS[name] for name in FAMILIES], ids=FAMILIES)
-def test_mended(mishap: Mishap, home: House, ui: TemporalUi) -> None:
-    """The list's filter finds it; its page names object, cause and choices; a click brings it to its end."""
+    Args:
+        home: where it runs.
+        ui: the browser.
+        activity: what goes wrong.
+        picture: how the documents call a picture of the page.
+    """
+    mishap = MISHAPS[activity]
     with ExitStack() as stack:
         scene = mishap.begin(home, stack)
-        where, workflow_id = f'Environment = "{scene.environment}"', scene.run.handle.id
-        for stage in mishap.ending:
-            if stage == "parked":
-                home.until(scene.run, parked, patience=60)
-                found = ui.find(f"{where} AND NeedsOperator = true", workflow_id)
-                if mishap.activity == "create":
-                    ui.picture("waiting-runs", height=340)
-                ui.open(found)
-                details = ui.current_details()
-                for told in ("Waiting for an operator", mishap.names, "retry", "abort"):
-                    expect(details).to_contain_text(told)
-                if name := PICTURES.get(mishap.activity):
-                    ui.picture(name)
-                scene.mend()
-                ui.send_update("retry")
-            elif stage == "failed":
-                home.failure(scene.run)
-                ui.open(ui.find(f'{where} AND ExecutionStatus = "Failed"', workflow_id))
-                ui.expect_status("Failed")
-                expect(ui.current_details()).to_contain_text("Start Workflow Like This One")
-                scene.mend()
-                ui.start_again()
-            else:
-                ui.open(
-                    ui.find(f'{where} AND WorkflowId = "{workflow_id}" AND ExecutionStatus = "Completed"', workflow_id)
-                )
-                ui.expect_status("Completed")
+        home.until(scene.run, parked, patience=60)
+        found = ui.find(f'Environment = "{scene.environment}" AND NeedsOperator = true', scene.run.handle.id)
+        if activity == "create":
+            ui.picture("waiting-runs", height=340)
+        ui.open(found)
+        details = ui.current_details()
+        for told in ("Waiting for an operator", mishap.names, "retry", "abort"):
+            expect(details).to_contain_text(told)
+        ui.picture(picture)
+        yield scene
+
+
+def test_an_apply_goes_on(home: House, ui: TemporalUi) -> None:
+    """A word that makes no sense is refused with a sentence; a click brings the run to its end."""
+    with waiting_for_somebody(home, ui, "create", "parked") as scene:
+        assert "'create vpc.main' is not parked" in ui.refused_update("skip", '{"step": "create vpc.main"}')
+        scene.mend()
+        ui.send_update("retry")
+        ui.expect_status("Completed")
+
+
+def test_a_release_goes_back_and_is_started_again(home: House, ui: TemporalUi) -> None:
+    """Its way back waits, ends tidily, and the next run is made of the form as it is."""
+    with waiting_for_somebody(home, ui, "release_switch", "parked-release") as scene:
+        scene.mend()
+        ui.send_update("retry")
+        ui.expect_status("Failed")
+        # The page follows the run's status, but shows its details as they were when it was opened.
+        ui.page.reload()
+        expect(ui.current_details()).to_contain_text("Start Workflow Like This One")
+        ui.start_again()
+        where = f'Environment = "{scene.environment}" AND ExecutionStatus = "Completed"'
+        ui.open(ui.find(where, scene.run.handle.id))
+        ui.expect_status("Completed")
+
+
+def test_a_backup_is_ended(home: House, ui: TemporalUi) -> None:
+    """Somebody gives it up."""
+    with waiting_for_somebody(home, ui, "backup_database", "parked-backup") as scene:
+        ui.send_update("abort")
+        assert home.failure(scene.run) == ("aborted", "ended by an operator: no reason given")
+        ui.expect_status("Failed")
 
 
 def test_approved(home: House, ui: TemporalUi) -> None:
@@ -67,17 +86,12 @@ def test_approved(home: House, ui: TemporalUi) -> None:
     assert home.result(run).approval is not None
 
 
-def test_refused(home: House, ui: TemporalUi) -> None:
-    """A word that makes no sense is refused with a sentence, and changes nothing."""
-    with ExitStack() as stack:
-        scene = MISHAPS["create"].begin(home, stack)
-        home.until(scene.run, parked, patience=60)
-        ui.open(ui.find(f'Environment = "{scene.environment}" AND NeedsOperator = true', scene.run.handle.id))
-        said = ui.refused_update("skip", '{"step": "create vpc.main"}')
-        assert "'create vpc.main' is not parked" in said
-        ui.send_update("abort")
-        assert home.failure(scene.run) == ("aborted", "ended by an operator: no reason given")
-        ui.expect_status("Failed")
+def test_an_empty_form(home: House, ui: TemporalUi) -> None:
+    """A run that is started without its input fails on its page, with a sentence, and holds nothing up."""
+    ui.start_empty("environment/empty-form", home.task_queue, "Deploy")
+    ui.open(ui.find('WorkflowId = "environment/empty-form"', "environment/empty-form"))
+    ui.expect_status("Failed")
+    expect(ui.page.get_by_text("it was started with no input").first).to_be_visible()
 
 
 def parked(states: dict[str, str]) -> bool:
