@@ -1,7 +1,8 @@
 """A small OpenTelemetry collector in this process: takes OTLP over HTTP, keeps the newest, shows metrics to Prometheus.
 
 For `dev --observe` and for measurements. It is no replacement for the real one, which a team runs beside its workers:
-nothing here is written anywhere, and only loopback reaches it.
+nothing here is written anywhere, and only loopback reaches it. What comes is read when somebody looks: whoever measures
+a sender beside it pays for taking bytes, as from the collector of a team, which is no Python.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from starters.render.exposition import Point, exposition
 
 MOST = 100_000
 """Spans, and lines of logs, that are kept."""
+MOST_UNREAD = 500
+"""Requests that wait for somebody to look: with one more, all are read."""
 SERIES = {"service.name": "job", "service.instance.id": "instance"}
 """What of a resource tells series apart, and what Prometheus calls it."""
 STALE_SECONDS = 300.0
@@ -39,23 +42,43 @@ class Collector:
     Attributes:
         url: its address, as OTEL_EXPORTER_OTLP_ENDPOINT takes it.
         headers: of the last request.
-        spans: in the order in which they came.
-        logs: every line.
-        metrics: the last word about each.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.headers: dict[str, str] = {}
-        self.spans: deque[Span] = deque(maxlen=MOST)
-        self.logs: deque[LogRecord] = deque(maxlen=MOST)
-        self.metrics: dict[str, Metric] = {}
+        self._spans: deque[Span] = deque(maxlen=MOST)
+        self._logs: deque[LogRecord] = deque(maxlen=MOST)
+        self._metrics: dict[str, Metric] = {}
         self._points: dict[tuple[str, frozenset[tuple[str, Any]]], tuple[float, Point]] = {}
+        self._unread: list[tuple[float, str, bytes]] = []
         self._lock = threading.Lock()
+
+    @property
+    def spans(self) -> list[Span]:
+        """In the order in which they came."""
+        with self._lock:
+            self._read()
+            return list(self._spans)
+
+    @property
+    def logs(self) -> list[LogRecord]:
+        """Every line."""
+        with self._lock:
+            self._read()
+            return list(self._logs)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The last word about each."""
+        with self._lock:
+            self._read()
+            return dict(self._metrics)
 
     def points(self, name: str) -> list[tuple[dict[str, Any], Any]]:
         """The points of a metric: attributes and whose it is, and a value or a histogram's count."""
         with self._lock:
+            self._read()
             found = [point for _, point in self._points.values() if point.metric.name == name]
         return [
             (dict(point.attributes), data.count if hasattr(data, "count") else data.as_double or data.as_int)
@@ -66,6 +89,7 @@ class Collector:
     def exposition(self) -> str:
         """Every metric as Prometheus reads it."""
         with self._lock:
+            self._read()
             now = time.monotonic()
             self._points = {key: (at, p) for key, (at, p) in self._points.items() if now - at < STALE_SECONDS}
             return exposition([point for _, point in self._points.values()])
@@ -74,25 +98,32 @@ class Collector:
         """Keep what a request brings."""
         with self._lock:
             self.headers = headers
+            self._unread.append((time.monotonic(), path, body))
+            if len(self._unread) > MOST_UNREAD:
+                self._read()
+
+    def _read(self) -> None:
+        unread, self._unread = self._unread, []
+        for at, path, body in unread:
             if path == "/v1/traces":
                 for traced in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    self.spans.extend(span for scope in traced.scope_spans for span in scope.spans)
+                    self._spans.extend(span for scope in traced.scope_spans for span in scope.spans)
             elif path == "/v1/metrics":
                 for measured in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                     resource = attributes(measured.resource.attributes)
                     whose = {label: resource[name] for name, label in SERIES.items() if name in resource}
                     for metric in (metric for scope in measured.scope_metrics for metric in scope.metrics):
-                        self._measure(metric, whose)
+                        self._measure(metric, whose, at)
             elif path == "/v1/logs":
                 for logged in ExportLogsServiceRequest.FromString(body).resource_logs:
-                    self.logs.extend(record for scope in logged.scope_logs for record in scope.log_records)
+                    self._logs.extend(record for scope in logged.scope_logs for record in scope.log_records)
 
-    def _measure(self, metric: Metric, whose: dict[str, Any]) -> None:
-        self.metrics[metric.name] = metric
+    def _measure(self, metric: Metric, whose: dict[str, Any], at: float) -> None:
+        self._metrics[metric.name] = metric
         data = getattr(metric, str(metric.WhichOneof("data")))
         for item in data.data_points:
             told = attributes(item.attributes) | whose
-            self._points[metric.name, frozenset(told.items())] = time.monotonic(), Point(metric, told, item)
+            self._points[metric.name, frozenset(told.items())] = at, Point(metric, told, item)
 
 
 def attributes(pairs: Sequence[KeyValue]) -> dict[str, Any]:

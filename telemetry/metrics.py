@@ -20,7 +20,9 @@ _Instrument = MetricCounter | MetricGaugeFloat | MetricHistogramFloat
 
 
 class Instruments:
-    """The metrics of the catalogue on one meter, each made at its first use.
+    """The metrics of the catalogue on one meter, each made at its first use, and with each set of attributes.
+
+    What is made is kept: attributes take few values, and to hand them over is most of what a point costs.
 
     Args:
         meter: of Temporal's runtime, of a workflow or of an activity.
@@ -29,6 +31,7 @@ class Instruments:
     def __init__(self, meter: MetricMeter) -> None:
         self._meter = meter
         self._made: dict[Metric, _Instrument] = {}
+        self._series: dict[tuple[str, frozenset[tuple[str, str | int]]], _Instrument] = {}
 
     def record(self, metric: Metric, value: float, attributes: Attributes) -> None:
         """Set a gauge, add to a counter, or put a value into a histogram.
@@ -38,24 +41,26 @@ class Instruments:
             value: in its unit; a counter takes whole numbers.
             attributes: empty values are left out.
         """
-        instrument = self._made.get(metric) or self._make(metric)
-        present = {name: value for name, value in attributes.items() if value != ""}
+        key = metric.name, frozenset(attributes.items())
+        instrument = self._series.get(key) or self._make(metric, key)
         if isinstance(instrument, MetricCounter):
-            instrument.add(int(value), present)
+            instrument.add(int(value))
         elif isinstance(instrument, MetricGaugeFloat):
-            instrument.set(value, present)
+            instrument.set(value)
         else:
-            instrument.record(value, present)
+            instrument.record(value)
 
-    def _make(self, metric: Metric) -> _Instrument:
+    def _make(self, metric: Metric, key: tuple[str, frozenset[tuple[str, str | int]]]) -> _Instrument:
         makers: Mapping[str, Callable[[str, str, str], _Instrument]] = {
             "counter": self._meter.create_counter,
             "gauge": self._meter.create_gauge_float,
             "histogram": self._meter.create_histogram_float,
         }
-        made = makers[metric.type](metric.name, metric.description, metric.unit)
+        made = self._made.get(metric) or makers[metric.type](metric.name, metric.description, metric.unit)
         self._made[metric] = made
-        return made
+        present = {name: value for name, value in key[1] if value != ""}
+        self._series[key] = made.with_additional_attributes(present)
+        return self._series[key]
 
 
 _process = Instruments(MetricMeter.noop)

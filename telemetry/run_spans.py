@@ -5,25 +5,41 @@ something for the first time, and not when it is replayed. That an activity is a
 attempts is one, and says more. What else it leaves to us: a run that no program of ours started,
 as those of schedules, has no trace to belong to. Such a run gets one whose ids follow from its run id, so that they are
 the same after every replay, on every worker.
+
+What happens once for each activity is ours too, for what it costs: all activities of a run have the same parent, which
+is written and read once.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import uuid
+from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from temporalio import workflow
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from temporalio import activity, workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.contrib.opentelemetry import TracingInterceptor, TracingWorkflowInboundInterceptor
-from temporalio.worker import WorkflowInterceptorClassInput
+from temporalio.exceptions import ApplicationErrorCategory
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, WorkflowInterceptorClassInput
 
 from telemetry.running import NAMESPACE, of_run
 
 _PARENT = "traceparent"
+_HEADER = "_tracer-data"
+"""Where Temporal's interceptor puts a trace's context."""
+_MOST_PARENTS = 256
+"""Runs whose parent is at hand; that of another is read again."""
+_propagator = TraceContextTextMapPropagator()
 _planned: ContextVar[tuple[int, int] | None] = ContextVar("planned", default=None)
 
 
@@ -44,6 +60,10 @@ class Ids(RandomIdGenerator):
 class RunTracing(TracingInterceptor):
     """Temporal's interceptor, with a root for runs that have none."""
 
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the worker for each activity."""
+        return _AttemptSpan(next, self.tracer)
+
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
     ) -> type[TracingWorkflowInboundInterceptor]:
@@ -62,18 +82,57 @@ class RunTracing(TracingInterceptor):
             _planned.reset(before)
 
 
+class _AttemptSpan(ActivityInboundInterceptor):
+    """A span for each attempt of an activity, as Temporal's interceptor would write it."""
+
+    def __init__(self, next: ActivityInboundInterceptor, tracer: trace.Tracer) -> None:
+        super().__init__(next)
+        self._tracer = tracer
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        header = input.headers.get(_HEADER)
+        span = self._tracer.start_span(
+            f"RunActivity:{info.activity_type}",
+            _parent_in(header.data) if header else None,
+            kind=SpanKind.SERVER,
+            attributes={
+                "temporalActivityID": info.activity_id,
+                "temporalWorkflowID": info.workflow_id or "",
+                "temporalRunID": info.workflow_run_id or "",
+            },
+        )
+        with trace.use_span(span, end_on_exit=True, set_status_on_exception=False):
+            try:
+                return await super().execute_activity(input)
+            except Exception as error:
+                if getattr(error, "category", None) is not ApplicationErrorCategory.BENIGN:
+                    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+                raise
+
+
 class _RunSpans(TracingWorkflowInboundInterceptor):
+    _of_activities: Mapping[str, Payload] | None = None
+    """The header of each of them."""
+
     def _load_workflow_context_carrier(self) -> Any:
         return super()._load_workflow_context_carrier() or {_PARENT: _as_parent(ids_of(workflow.info().run_id))}
 
     def _completed_span(self, span_name: str, **options: Any) -> None:
         if span_name.startswith("StartActivity:"):
             # A quarter of all spans, each of which costs the run's own thread time, for no more than a moment.
-            options["add_to_outbound"].headers = self._context_to_headers(options["add_to_outbound"].headers)
+            # All have one parent, for no span of a workflow is still there when it does something next.
+            self._of_activities = self._of_activities or self._context_to_headers({})
+            options["add_to_outbound"].headers = {**options["add_to_outbound"].headers, **self._of_activities}
             return
         told = {NAMESPACE + name: value for name, value in of_run().items()}
         options["additional_attributes"] = told | dict(options.get("additional_attributes") or {})
         super()._completed_span(span_name, **options)
+
+
+@lru_cache(maxsize=_MOST_PARENTS)
+def _parent_in(header: bytes) -> Context:
+    return _propagator.extract(json.loads(header), Context())
 
 
 def ids_of(run_id: str) -> tuple[int, int]:
