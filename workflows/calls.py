@@ -23,10 +23,9 @@ SILENCE = timedelta(seconds=5)
 PATIENCE = timedelta(hours=2)
 """Longest time for a step with all its retries; each error's class has a shorter patience of its own."""
 
-RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=15)
-)
-"""For what fails without a word of its own (a dead worker); errors of ours bring their pause along."""
+RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=1.0)
+"""For what fails without a word of its own (a dead worker); errors of ours bring their pause along. It does not grow:
+each poll of a long wait counts as an attempt, and none of them says that the worker will die again."""
 
 
 def begin(
