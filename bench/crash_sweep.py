@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from bench.environments import prod
 from bench.report import Report
@@ -159,22 +160,21 @@ async def in_flight(run: Run[Any]) -> dict[str, str]:
     The workflow's own task is one too.
     """
     raw = (await run.handle.describe()).raw_description
-    found = {
+    return _task(raw) | {
         activity.activity_id: activity.last_worker_identity
         for activity in raw.pending_activities
         if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
     }
-    if raw.HasField("pending_workflow_task") and raw.pending_workflow_task.HasField("started_time"):
-        found[_TASK] = str(raw.pending_workflow_task.started_time.ToNanoseconds())
-    return found
 
 
 async def all_taken_up(run: Run[Any], under_way: dict[str, str]) -> bool:
-    """Whether each of these is over, or in other hands."""
+    """Whether each of these is over, or has been begun anew by another worker, even if that attempt is over."""
     raw = (await run.handle.describe()).raw_description
-    pending = {activity.activity_id for activity in raw.pending_activities}
-    now = await in_flight(run)
-    for activity, worker in under_way.items():
-        if now.get(activity) == worker or (activity in pending and activity not in now):
-            return False
-    return True
+    begun = {activity.activity_id: activity.last_worker_identity for activity in raw.pending_activities} | _task(raw)
+    return not any(begun.get(activity) == worker for activity, worker in under_way.items())
+
+
+def _task(raw: DescribeWorkflowExecutionResponse) -> dict[str, str]:
+    if raw.HasField("pending_workflow_task") and raw.pending_workflow_task.HasField("started_time"):
+        return {_TASK: str(raw.pending_workflow_task.started_time.ToNanoseconds())}
+    return {}

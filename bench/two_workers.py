@@ -156,14 +156,16 @@ async def _kill(first: Child, second: Child, runs: list[Run[ChangeOutput]], kill
             lost = [(run, await _of(run, pid)) for run in list(runs)]
             kills.count += 1
             kills.in_flight += sum(len(attempts) for _, attempts in lost)
-            for run, attempts in lost:
-                while attempts and not await all_taken_up(run, attempts):
-                    if time.monotonic() - died > 4 * RESUMED_WITHIN:
-                        break
-                    await asyncio.sleep(_LOOK_EVERY)
-            if any(attempts for _, attempts in lost):
-                kills.slowest = max(kills.slowest, time.monotonic() - died)
+            taken_up = [_taken_up(run, attempts, died) for run, attempts in lost if attempts]
+            kills.slowest = max(kills.slowest, *await asyncio.gather(*taken_up), 0.0)
             await listens(worker, times)
+
+
+async def _taken_up(run: Run[ChangeOutput], attempts: dict[str, str], died: float) -> float:
+    """Seconds from a worker's death until all that it had of a run was in other hands, or clearly never will be."""
+    while not await all_taken_up(run, attempts) and time.monotonic() - died < 4 * RESUMED_WITHIN:
+        await asyncio.sleep(_LOOK_EVERY)
+    return time.monotonic() - died
 
 
 async def _of(run: Run[ChangeOutput], pid: int) -> dict[str, str]:
