@@ -207,7 +207,7 @@ class Dev:
             ca_file=real.get("load balancers", {}).get("authority", ""),
             codec_keys_file=_codec_keys_file(),
         )
-        environment = _environment(endpoints.environment() | _trust(endpoints.ca_file))
+        environment = _environment(endpoints.environment() | _trust(endpoints.ca_file) | _bytecode(state))
         self._worker = Child("the worker", self._worker_command, logs / "worker.log", environment, _ROOT)
         self._start_worker()
         return endpoints
@@ -310,6 +310,13 @@ def _ssh_key(folder: Path) -> Path:
 def _trust(ca_file: str) -> dict[str, str]:
     """What makes a process trust the local authority: only the worker, since it is nothing for a user's shell."""
     return {"SSL_CERT_FILE": ca_file} if ca_file else {}
+
+
+def _bytecode(state: Path) -> dict[str, str]:
+    """Where a worker keeps bytecode if not beside the source: the sandbox would compile workflows anew for each run."""
+    if not sys.dont_write_bytecode:
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(state / "bytecode")}
 
 
 def _await_free(port: int, user: str, setting: str, patience: float) -> None:
