@@ -24,6 +24,7 @@ _Work = Coroutine[Any, Any, T]
 _OURS_TO_SAY = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that nobody shall add: an object's type would be made up, its content be unpacked."""
 _END_SECONDS = 5.0
+_starting = threading.Lock()
 
 
 class Loop:
@@ -59,9 +60,15 @@ class Loop:
         )
 
 
-@cache
 def loop() -> Loop:
     """The one of this process; it ends with it."""
+    # A cache alone lets every thread make one that asks before the first one is there.
+    with _starting:
+        return _made()
+
+
+@cache
+def _made() -> Loop:
     made = Loop()
     atexit.register(made.close)
     return made

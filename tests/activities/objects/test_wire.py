@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import aiohttp
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
+from activities.backup.objects import loop as loops
 from activities.backup.objects.loop import Lanes, loop
 from activities.backup.objects.wire import Wire
 from activities.cloud import Cloud
@@ -153,3 +156,19 @@ def test_lanes() -> None:
             time.sleep(0.001)
     assert (running, ended) == (0, 13)
     assert all(one.cancelled() for one in begun)
+
+
+def test_activities_that_begin_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wire whose connections are another loop's carries nothing."""
+
+    class Slow:
+        def __init__(self) -> None:
+            time.sleep(0.1)
+
+        def close(self) -> None:
+            """Has nothing to let go."""
+
+    monkeypatch.setattr(loops, "Loop", Slow)
+    monkeypatch.setattr(loops, "_made", cache(loops._made.__wrapped__))
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(lambda _: loop(), range(4)))) == 1
