@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from io import SEEK_END
+from io import SEEK_END, BytesIO
 from typing import IO, Any, Literal, TypeVar
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
@@ -30,6 +30,7 @@ from yarl import URL
 
 from activities.backup.objects.loop import loop
 from activities.cloud import Cloud
+from activities.transport import READ_SECONDS
 from blueprint.backup.objects import ObjectVersion
 from blueprint.errors import Unavailable
 
@@ -149,15 +150,23 @@ class Wire:
             if self._closed:
                 raise Unavailable("given up with everything else", subject=path)
             url = self._endpoint + path
-            length = {} if isinstance(body, bytes) else {"Content-Length": str(_rewound(body))}
+            content = BytesIO(body) if isinstance(body, bytes) else body
+            length = {"Content-Length": str(_rewound(content))} if body else {}
             request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
             request.context["has_streaming_input"] = True
             self._signer.add_auth(request)
             sent = dict(request.headers.items()) | length
-            data = body if isinstance(body, bytes) else _read(body)
-            async with self._session.request(
-                method, URL(url, encoded=True), headers=sent, data=data or None, allow_redirects=False
-            ) as response:
+            # aiohttp limits how long an answer may take, but not how long one may take nothing of a body.
+            async with (
+                asyncio.timeout(READ_SECONDS if body else None) as limit,
+                self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    headers=sent,
+                    data=_read(content, limit) if body else None,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 read = take if response.status < 300 else aiohttp.ClientResponse.read
                 return Answer(response.status, response.headers, await read(response))
 
@@ -261,9 +270,12 @@ def _rewound(content: IO[bytes]) -> int:
     return size
 
 
-async def _read(content: IO[bytes]) -> AsyncIterator[bytes]:
+async def _read(content: IO[bytes], limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Piece by piece, each of which has to be taken in time."""
     while chunk := content.read(_CHUNK):
+        limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
         yield chunk
+    limit.reschedule(None)
 
 
 def code_of(error: ClientError) -> str:

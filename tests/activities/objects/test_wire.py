@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
 from activities.backup.objects import loop as loops
+from activities.backup.objects import wire as wires
 from activities.backup.objects.loop import Lanes, loop
 from activities.backup.objects.wire import Wire
 from activities.cloud import Cloud
@@ -38,6 +39,9 @@ class Stumbling:
         self.server = loop().result(asyncio.start_server(self._answer, "127.0.0.1", 0))
         self.port = self.server.sockets[0].getsockname()[1]
 
+        self.deaf = 0
+        """Connections of which it reads the head and no more."""
+
     def close(self) -> None:
         """Listen no more."""
 
@@ -48,6 +52,10 @@ class Stumbling:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        if self.deaf:
+            self.deaf -= 1
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            return
         length = next(
             (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line), 0
         )
@@ -106,6 +114,16 @@ def test_what_is_sent_is_sent_from_its_start_again(stumbling: Stumbling, wire: W
         content.seek(3)
         wire.result(wire.send("PUT", "bucket", "key", body=content))
     assert stumbling.bodies == [b"content"] * 2
+
+
+def test_a_body_that_is_not_taken_is_sent_again(
+    stumbling: Stumbling, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever for one who listens and reads nothing."""
+    monkeypatch.setattr(wires, "READ_SECONDS", 0.2)
+    stumbling.deaf = 1
+    wire.start(wire.send("PUT", "bucket", "key", body=bytes(32 << 20))).result(10)
+    assert [len(body) for body in stumbling.bodies] == [32 << 20]
 
 
 @pytest.mark.parametrize(
