@@ -44,6 +44,8 @@ _LOOKS = 3
 _PAUSES = (0.1, 0.2, 0.4, 0.8)
 """Seconds before each repetition of a request. All can be repeated, and one of a hundred thousand must not begin all
 anew."""
+_LONGEST_PAUSE = 20.0
+"""Seconds that Object Storage may ask for before a repetition."""
 _UNSAID = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that do not come through XML as they are."""
 _NO_WAY = (429, 500, 502, 503, 504)
@@ -125,14 +127,16 @@ class Wire:
         if query:
             path += "?" + urlencode(query, quote_via=quote)
         for pause in (*_PAUSES, None):
+            told = 0.0
             try:
                 answer = await self._once(method, path, headers or {}, body, take)
                 if answer.status not in _NO_WAY or pause is None:
                     break
+                told = _told_to_wait(answer)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 if pause is None:
                     raise HTTPClientError(error=type(error).__name__) from None
-            await asyncio.sleep(pause * self._pace)
+            await asyncio.sleep(max(pause * self._pace, told))
         # A copy that failed after it began is answered with 200 and an error in the body.
         if answer.status >= 300 or (method in ("PUT", "POST") and b"<Error>" in answer.body[:200]):
             raise _refusal(method, path, answer)
@@ -261,6 +265,12 @@ class Wire:
     async def is_versioned(self, bucket: str) -> bool:
         """Whether the bucket keeps versions, or once did."""
         return (await self.tell("GET", bucket, query={"versioning": ""})).find("Status") is not None
+
+
+def _told_to_wait(answer: Answer) -> float:
+    """Seconds that Object Storage wants to pass before the next request."""
+    told = answer.headers.get("Retry-After", "")
+    return min(float(told), _LONGEST_PAUSE) if told.isdecimal() else 0.0
 
 
 def _rewound(content: IO[bytes]) -> int:

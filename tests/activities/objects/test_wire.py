@@ -106,6 +106,14 @@ def test_what_stumbles_is_asked_again(stumbling: Stumbling, wire: Wire, trouble:
     assert stumbling.asked == len(trouble) + 1
 
 
+def test_who_asks_for_patience_gets_it(stumbling: Stumbling, wire: Wire) -> None:
+    """Requests that come sooner keep what is overloaded so."""
+    stumbling.answers = [BUSY.replace(b"Content", b"Retry-After: 1\r\nContent")]
+    began = time.monotonic()
+    wire.result(wire.send("GET", "bucket", "key"))
+    assert time.monotonic() - began >= 1
+
+
 def test_what_is_sent_is_sent_from_its_start_again(stumbling: Stumbling, wire: Wire, tmp_path: Any) -> None:
     """A file that was read to its end by the first attempt comes as a whole with the second."""
     stumbling.answers = [BUSY]
