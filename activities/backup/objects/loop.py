@@ -55,6 +55,8 @@ class Loop:
             # Every wire counts its own requests.
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+            # Of one project, the next one would bring them along.
+            cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_OURS_TO_SAY,
         )

@@ -36,6 +36,7 @@ class Stumbling:
         self.answers: list[bytes] = []
         self.asked = 0
         self.bodies: list[bytes] = []
+        self.heads: list[bytes] = []
         self.server = loop().result(asyncio.start_server(self._answer, "127.0.0.1", 0))
         self.port = self.server.sockets[0].getsockname()[1]
 
@@ -52,6 +53,7 @@ class Stumbling:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
         if self.deaf:
             self.deaf -= 1
             writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -76,13 +78,18 @@ def stumbling() -> Iterator[Stumbling]:
 @pytest.fixture
 def wire(stumbling: Stumbling) -> Wire:
     """The way there, which does not wait long."""
+    return wire_to(f"http://127.0.0.1:{stumbling.port}")
+
+
+def wire_to(url: str) -> Wire:
+    """The way to an address."""
     unique = "11111111-1111-1111-1111-111111111111"
     settings = ScalewaySettings.model_validate(
         {
             "SCW_ACCESS_KEY": "SCW" + "X" * 17,
             "SCW_SECRET_KEY": unique,
             "SCW_DEFAULT_PROJECT_ID": unique,
-            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{stumbling.port}",
+            "AWS_ENDPOINT_URL_S3": url,
             "SCALEWAY_INFRA_PACE": 0.01,
         }
     )
@@ -146,6 +153,15 @@ def test_what_is_told_in_the_end(
         # Of a GET, aiohttp repeats the first try by itself if the connection was closed.
         wire.result(wire.send("POST", "bucket", "key"))
     assert stumbling.asked == asked
+
+
+def test_no_cookie_is_kept(stumbling: Stumbling) -> None:
+    """What is said to one project is not said by another, and nothing is sent that is not signed."""
+    stumbling.answers = [GOOD.replace(b"Content", b"Set-Cookie: a=b; Path=/\r\nContent")]
+    for _ in range(2):
+        wire = wire_to(f"http://localhost:{stumbling.port}")
+        wire.result(wire.send("GET", "bucket", "key"))
+    assert not any(b"cookie" in head.lower() for head in stumbling.heads)
 
 
 def test_closed(stumbling: Stumbling, wire: Wire) -> None:
