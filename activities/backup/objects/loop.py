@@ -79,6 +79,8 @@ def _made() -> Loop:
 class Lanes:
     """Work side by side on the loop, so much at a time. What is still under way at its end is called off.
 
+    That is over when the last request that changes something has its answer.
+
     Args:
         width: how many pieces of work at a time.
     """

@@ -160,19 +160,26 @@ class Wire:
             request.context["has_streaming_input"] = True
             self._signer.add_auth(request)
             sent = dict(request.headers.items()) | length
-            # aiohttp limits how long an answer may take, but not how long one may take nothing of a body.
-            async with (
-                asyncio.timeout(READ_SECONDS if body else None) as limit,
-                self._session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=sent,
-                    data=_read(content, limit) if body else None,
-                    allow_redirects=False,
-                ) as response,
-            ):
-                read = take if response.status < 300 else aiohttp.ClientResponse.read
-                return Answer(response.status, response.headers, await read(response))
+            asking = self._answered(method, URL(url, encoded=True), sent, content if body else None, take)
+            return await (asking if method in ("GET", "HEAD") else _to_its_end(asking))
+
+    async def _answered(
+        self,
+        method: _Method,
+        url: URL,
+        headers: Mapping[str, str],
+        body: IO[bytes] | None,
+        take: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
+    ) -> Answer:
+        # aiohttp limits how long an answer may take, but not how long one may take nothing of a body.
+        async with (
+            asyncio.timeout(READ_SECONDS if body else None) as limit,
+            self._session.request(
+                method, url, headers=headers, data=_read(body, limit) if body else None, allow_redirects=False
+            ) as response,
+        ):
+            read = take if response.status < 300 else aiohttp.ClientResponse.read
+            return Answer(response.status, response.headers, await read(response))
 
     async def tell(self, method: _Method, bucket: str, key: str = "", **arguments: Any) -> ElementTree.Element:
         """The answer to a request as XML, without name spaces."""
@@ -265,6 +272,16 @@ class Wire:
     async def is_versioned(self, bucket: str) -> bool:
         """Whether the bucket keeps versions, or once did."""
         return (await self.tell("GET", bucket, query={"versioning": ""})).find("Status") is not None
+
+
+async def _to_its_end(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    """The answer to something that changes what is there: called off, it would still happen, and later than now."""
+    task = asyncio.create_task(asking)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _told_to_wait(answer: Answer) -> float:
