@@ -84,7 +84,7 @@ class Wire:
         settings = cloud.settings
         self.region = cloud.region
         self._closed = False
-        self._endpoint = cloud.s3.meta.endpoint_url
+        self._endpoint = cloud.s3.meta.endpoint_url.rstrip("/")
         key = Credentials(f"{settings.access_key}@{cloud.project_id}", settings.secret_key.get_secret_value())
         self._signer = S3SigV4Auth(key, "s3", cloud.region)
         self._pace = settings.pace

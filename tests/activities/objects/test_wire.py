@@ -155,6 +155,13 @@ def test_what_is_told_in_the_end(
     assert stumbling.asked == asked
 
 
+def test_an_endpoint_may_end_with_a_slash(stumbling: Stumbling) -> None:
+    """As boto3 lets it: a second one would be of another bucket, which has no name."""
+    wire = wire_to(f"http://127.0.0.1:{stumbling.port}/")
+    wire.result(wire.send("GET", "bucket", "key"))
+    assert stumbling.heads[0].startswith(b"GET /bucket/key ")
+
+
 def test_no_cookie_is_kept(stumbling: Stumbling) -> None:
     """What is said to one project is not said by another, and nothing is sent that is not signed."""
     stumbling.answers = [GOOD.replace(b"Content", b"Set-Cookie: a=b; Path=/\r\nContent")]
