@@ -11,6 +11,7 @@ import atexit
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, TypeVar
@@ -46,7 +47,8 @@ class Loop:
 
     def close(self) -> None:
         """Let the connections go, and end."""
-        self.start(self.session.close()).result(_END_SECONDS)
+        with suppress(TimeoutError):
+            self.start(self.session.close()).result(_END_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_END_SECONDS)
 
