@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from activities.backup.objects import loop as loops
 from activities.backup.objects import wire as wires
+from activities.backup.objects.copying import Place, copy
 from activities.backup.objects.loop import Lanes, loop
 from activities.backup.objects.wire import Wire
 from activities.cloud import Cloud
 from activities.settings import ScalewaySettings
-from blueprint.errors import Unavailable
+from blueprint.errors import Refused, Unavailable
 from tests.activities.conftest import NO_NODES, NO_TEMPORAL, TARGET
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
@@ -169,6 +170,26 @@ def test_no_cookie_is_kept(stumbling: Stumbling) -> None:
         wire = wire_to(f"http://localhost:{stumbling.port}")
         wire.result(wire.send("GET", "bucket", "key"))
     assert not any(b"cookie" in head.lower() for head in stumbling.heads)
+
+
+def test_metadata_that_is_text_is_carried_as_it_is(stumbling: Stumbling, wire: Wire) -> None:
+    """Neither made ASCII, nor something else."""
+    stumbling.answers = [_with_metadata("é".encode()), _with_metadata(b"")]
+    wire.result(copy(Place(wire, "bucket", "key"), "x", 4, Place(wire, "store", "blob"), inside=False))
+    assert b"\r\nx-amz-meta-name: \xc3\xa9\r\n" in stumbling.heads[1]
+
+
+@pytest.mark.parametrize("value", [b"caf\xe9", b"a\x01b"])
+def test_metadata_that_cannot_be_sent_is_refused_by_name(stumbling: Stumbling, wire: Wire, value: bytes) -> None:
+    """Who is told which object it is can mend it."""
+    stumbling.answers = [_with_metadata(value)]
+    with pytest.raises(Refused, match="x-amz-meta-name") as refused:
+        wire.result(copy(Place(wire, "bucket", "key"), "x", 4, Place(wire, "store", "blob"), inside=False))
+    assert refused.value.subject == "bucket/key"
+
+
+def _with_metadata(value: bytes) -> bytes:
+    return GOOD.replace(b"Content", b'ETag: "x"\r\nx-amz-meta-name: ' + value + b"\r\nContent")
 
 
 def test_closed(stumbling: Stumbling, wire: Wire) -> None:
