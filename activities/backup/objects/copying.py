@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +26,8 @@ _META = "x-amz-meta-"
 _OTHER = ("PreconditionFailed", "NoSuchKey", "NoSuchVersion", "404", "412")
 """How S3 says that the object is not the one that was meant, or is no longer there."""
 _NO_UPLOAD = "NoSuchUpload"
+_UNSAYABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""Characters that can come in a header and that aiohttp sends in none: surrogates are bytes that are not UTF-8."""
 _IN_MEMORY = 4 << 20
 """Bytes of an object on its way that are held in memory; the rest of it waits in a temporary file."""
 _CHUNK = 1 << 20
@@ -115,7 +118,7 @@ async def copy(
             answer = await target.wire.tell("PUT", target.bucket, target.key, headers=_condition(source, etag))
             return answer.findtext("ETag", "").strip('"')
         async with _fetched(source, etag, 0, size) as (content, digest, headers):
-            sent = (await _shown(source, headers)).sent | {"Content-MD5": digest}
+            sent = _said_again(source, await _shown(source, headers)) | {"Content-MD5": digest}
             answered = await target.wire.send("PUT", target.bucket, target.key, headers=sent, body=content)
             return answered.headers["ETag"].strip('"')
 
@@ -193,7 +196,7 @@ class _Upload:
             await asyncio.gather(*parts, return_exceptions=True)
 
     async def _begin(self) -> str:
-        headers = (await look_at(self._source))[1].sent
+        headers = _said_again(self._source, (await look_at(self._source))[1])
         target = self._target
         answer = await target.wire.tell("POST", target.bucket, target.key, query={"uploads": ""}, headers=headers)
         return answer.findtext("UploadId", "")
@@ -304,6 +307,18 @@ async def _shown(place: Place, headers: Mapping[str, str]) -> Shown:
         return Shown(kept)
     answer = await place.wire.tell("GET", place.bucket, place.key, query={"tagging": ""} | place.query)
     return Shown(kept, {tag.findtext("Key", ""): tag.findtext("Value", "") for tag in answer.iter("Tag")})
+
+
+def _said_again(source: Place, shown: Shown) -> dict[str, str]:
+    """The headers that make a copy be as its source."""
+    for name, value in shown.sent.items():
+        if _UNSAYABLE.search(value):
+            raise Refused(
+                f"its header {name} is neither UTF-8 nor free of control characters: {value!a}",
+                subject=f"{source.bucket}/{source.key}",
+                remedy="write it with other metadata, then retry",
+            )
+    return shown.sent
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import atexit
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ _Work = Coroutine[Any, Any, T]
 _OURS_TO_SAY = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that nobody shall add: an object's type would be made up, its content be unpacked."""
 _END_SECONDS = 5.0
+_starting = threading.Lock()
 
 
 class Loop:
@@ -45,7 +47,8 @@ class Loop:
 
     def close(self) -> None:
         """Let the connections go, and end."""
-        self.start(self.session.close()).result(_END_SECONDS)
+        with suppress(TimeoutError):
+            self.start(self.session.close()).result(_END_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_END_SECONDS)
 
@@ -54,14 +57,22 @@ class Loop:
             # Every wire counts its own requests.
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+            # Of one project, the next one would bring them along.
+            cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_OURS_TO_SAY,
         )
 
 
-@cache
 def loop() -> Loop:
     """The one of this process; it ends with it."""
+    # A cache alone lets every thread make one that asks before the first one is there.
+    with _starting:
+        return _made()
+
+
+@cache
+def _made() -> Loop:
     made = Loop()
     atexit.register(made.close)
     return made
@@ -69,6 +80,8 @@ def loop() -> Loop:
 
 class Lanes:
     """Work side by side on the loop, so much at a time. What is still under way at its end is called off.
+
+    That is over when the last request that changes something has its answer.
 
     Args:
         width: how many pieces of work at a time.

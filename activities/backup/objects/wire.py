@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from io import SEEK_END
+from io import SEEK_END, BytesIO
 from typing import IO, Any, Literal, TypeVar
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
@@ -30,6 +30,7 @@ from yarl import URL
 
 from activities.backup.objects.loop import loop
 from activities.cloud import Cloud
+from activities.transport import READ_SECONDS
 from blueprint.backup.objects import ObjectVersion
 from blueprint.errors import Unavailable
 from telemetry import calls
@@ -44,6 +45,8 @@ _LOOKS = 3
 _PAUSES = (0.1, 0.2, 0.4, 0.8)
 """Seconds before each repetition of a request. All can be repeated, and one of a hundred thousand must not begin all
 anew."""
+_LONGEST_PAUSE = 20.0
+"""Seconds that Object Storage may ask for before a repetition."""
 _UNSAID = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that do not come through XML as they are."""
 _NO_WAY = (429, 500, 502, 503, 504)
@@ -82,7 +85,7 @@ class Wire:
         settings = cloud.settings
         self.region = cloud.region
         self._closed = False
-        self._endpoint = cloud.s3.meta.endpoint_url
+        self._endpoint = cloud.s3.meta.endpoint_url.rstrip("/")
         key = Credentials(f"{settings.access_key}@{cloud.project_id}", settings.secret_key.get_secret_value())
         self._signer = S3SigV4Auth(key, "s3", cloud.region)
         self._pace = settings.pace
@@ -126,15 +129,17 @@ class Wire:
             path += "?" + urlencode(query, quote_via=quote)
         with calls.http(f"S3/{method}", method, self._endpoint + path, system="aws-api") as call:
             for attempt, pause in enumerate((*_PAUSES, None)):
+                told = 0.0
                 try:
                     answer = await self._once(method, path, headers or {}, body, take)
                     if answer.status not in _NO_WAY or pause is None:
                         call.answered(answer.status, resent=attempt)
                         break
+                    told = _told_to_wait(answer)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     if pause is None:
                         raise HTTPClientError(error=type(error).__name__) from None
-                await asyncio.sleep(pause * self._pace)
+                await asyncio.sleep(max(pause * self._pace, told))
         # A copy that failed after it began is answered with 200 and an error in the body.
         if answer.status >= 300 or (method in ("PUT", "POST") and b"<Error>" in answer.body[:200]):
             raise _refusal(method, path, answer)
@@ -152,17 +157,32 @@ class Wire:
             if self._closed:
                 raise Unavailable("given up with everything else", subject=path)
             url = self._endpoint + path
-            length = {} if isinstance(body, bytes) else {"Content-Length": str(_rewound(body))}
+            content = BytesIO(body) if isinstance(body, bytes) else body
+            length = {"Content-Length": str(_rewound(content))} if body else {}
             request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
             request.context["has_streaming_input"] = True
             self._signer.add_auth(request)
             sent = dict(request.headers.items()) | length
-            data = body if isinstance(body, bytes) else _read(body)
-            async with self._session.request(
-                method, URL(url, encoded=True), headers=sent, data=data or None, allow_redirects=False
-            ) as response:
-                read = take if response.status < 300 else aiohttp.ClientResponse.read
-                return Answer(response.status, response.headers, await read(response))
+            asking = self._answered(method, URL(url, encoded=True), sent, content if body else None, take)
+            return await (asking if method in ("GET", "HEAD") else _to_its_end(asking))
+
+    async def _answered(
+        self,
+        method: _Method,
+        url: URL,
+        headers: Mapping[str, str],
+        body: IO[bytes] | None,
+        take: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
+    ) -> Answer:
+        # aiohttp limits how long an answer may take, but not how long one may take nothing of a body.
+        async with (
+            asyncio.timeout(READ_SECONDS if body else None) as limit,
+            self._session.request(
+                method, url, headers=headers, data=_read(body, limit) if body else None, allow_redirects=False
+            ) as response,
+        ):
+            read = take if response.status < 300 else aiohttp.ClientResponse.read
+            return Answer(response.status, response.headers, await read(response))
 
     async def tell(self, method: _Method, bucket: str, key: str = "", **arguments: Any) -> ElementTree.Element:
         """The answer to a request as XML, without name spaces."""
@@ -257,6 +277,22 @@ class Wire:
         return (await self.tell("GET", bucket, query={"versioning": ""})).find("Status") is not None
 
 
+async def _to_its_end(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    """The answer to something that changes what is there: called off, it would still happen, and later than now."""
+    task = asyncio.create_task(asking)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _told_to_wait(answer: Answer) -> float:
+    """Seconds that Object Storage wants to pass before the next request."""
+    told = answer.headers.get("Retry-After", "")
+    return min(float(told), _LONGEST_PAUSE) if told.isdecimal() else 0.0
+
+
 def _rewound(content: IO[bytes]) -> int:
     """How long it is; it will be read from its start: by the signer, which goes back there, and then by HTTP."""
     size = content.seek(0, SEEK_END)
@@ -264,9 +300,12 @@ def _rewound(content: IO[bytes]) -> int:
     return size
 
 
-async def _read(content: IO[bytes]) -> AsyncIterator[bytes]:
+async def _read(content: IO[bytes], limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Piece by piece, each of which has to be taken in time."""
     while chunk := content.read(_CHUNK):
+        limit.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
         yield chunk
+    limit.reschedule(None)
 
 
 def code_of(error: ClientError) -> str:

@@ -7,13 +7,15 @@ import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from blueprint.backup import layout
-from blueprint.backup.contract import AssetInput, OpenOutput, ScratchObjectsInput
+from blueprint.backup.contract import AssetInput, BucketRestoreInput, OpenOutput, ScratchObjectsInput
 from blueprint.backup.objects import AT_ONCE
 from blueprint.errors import Damaged, Gone, Unavailable
 from tests.activities.objects.bucket import DRILL, LIVE, STORE, Bucket, run, settled
@@ -206,6 +208,26 @@ def test_a_cancelled_backup_ends_soon_and_its_copies_are_used(bucket: Bucket) ->
     with pytest.raises(Gone):
         bucket.store.manifest(wanted.asset, wanted.id)
     assert 0 < bucket.copied(bucket.back_up(id=wanted.id, attempt=2)) < 200
+
+
+def test_a_cancelled_restore_writes_nothing_once_it_has_ended(bucket: Bucket) -> None:
+    """What Object Storage was asked to copy it copies, also if nobody waits: over what was written since."""
+    for number in range(50):
+        bucket.put(f"{number:03}")
+    entry = bucket.back_up()
+    for number in range(50):
+        bucket.s3.delete_object(Bucket=LIVE, Key=f"{number:03}")
+    bucket.emulator.faults({"operation": "S3 CopyObject", "kind": "slow", "seconds": 1.5, "count": None})
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, scheduled_time=datetime.now(UTC))
+    environment.on_heartbeat = lambda *_: environment.cancel()
+
+    with pytest.raises(Unavailable, match="stopped"):
+        environment.run(bucket.objects.restore, BucketRestoreInput(site=bucket.site, bucket=LIVE, id=entry.id))
+
+    there = bucket.contents()
+    time.sleep(2)
+    assert bucket.contents() == there
 
 
 def md5(content: bytes) -> str:
