@@ -2,7 +2,7 @@
 
 The worker sends its metrics to a collector in this process, and Prometheus reads them there: Debian's is older than its
 receiver of OTLP. What Grafana draws from the files in `deploy/grafana`, Prometheus' own page draws too, one link for
-each dashboard.
+each row of a dashboard.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from starters.collector import collecting
 
 DASHBOARDS = Path(__file__).resolve().parents[1] / "deploy" / "grafana" / "dashboards"
 PROGRAM = "prometheus"
+ENGINE = "engine"
+"""The data source whose figures are here. Those of nodes and of Scaleway's products are in Cockpit."""
 INTERVAL = 2
 """Seconds between two looks: somebody is watching."""
 RANGE = "15m"
@@ -42,7 +44,7 @@ class Observed:
     """For the worker's environment: where its metrics go."""
     prometheus_url: str
     links: Mapping[str, str]
-    """A page for each dashboard, by its title."""
+    """A page for each row of a dashboard, by its title."""
 
 
 @contextmanager
@@ -80,13 +82,30 @@ def observing(state_dir: Path) -> Iterator[Observed]:
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Title and path of a page of Prometheus for each dashboard, with all its queries."""
+    """Title and path of a page of Prometheus for each row of each dashboard, as far as the engine tells the figures.
+
+    A row and no more: of many queries the page in Debian's package shows the first ten, most of them empty.
+    """
     for path in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(path.read_text())
-        asked: dict[str, str] = {}
-        for number, query in enumerate(queries(dashboard)):
-            asked |= {f"g{number}.expr": plain(query), f"g{number}.tab": "0", f"g{number}.range_input": RANGE}
-        yield dashboard["title"], f"/graph?{urlencode(asked)}"
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        title = dashboard["title"]
+        for panel in dashboard["panels"]:
+            if panel["type"] == "row":
+                title = f"{dashboard['title']}: {panel['title']}"
+            elif panel["datasource"]["uid"] == ENGINE:
+                rows.setdefault(title, []).append(panel)
+        yield from ((title, _page(panels)) for title, panels in rows.items())
+
+
+def _page(panels: Sequence[Mapping[str, Any]]) -> str:
+    drawn = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
+    asked: dict[str, str] = {}
+    for number, (title, query) in enumerate(drawn):
+        # The page has no titles, but shows a query's comment.
+        shown = f"# {title}\n{plain(query)}"
+        asked |= {f"g{number}.expr": shown, f"g{number}.tab": "0", f"g{number}.range_input": RANGE}
+    return f"/graph?{urlencode(asked)}"
 
 
 def queries(dashboard: Mapping[str, Any]) -> Sequence[str]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -15,7 +16,7 @@ import yaml
 
 from blueprint import alerts
 from blueprint.names import Names
-from starters.observe import PROGRAM, observing, pages, plain, queries
+from starters.observe import ENGINE, PROGRAM, observing, pages, plain, queries
 from starters.render.exposition import prometheus_name
 from telemetry.catalogue import METRICS
 
@@ -115,8 +116,20 @@ def test_prometheus_draws_them(tmp_path: Path) -> None:
                     f"{observed.prometheus_url}/api/v1/query", params={"query": plain(query)}, timeout=10
                 )
                 assert asked.json()["status"] == "success", (query, asked.text)
-        assert set(observed.links) == {dashboard["title"] for dashboard in NAMES.values()}
+        assert set(observed.links) == {title for title, _ in pages()}
         for link in observed.links.values():
             assert requests.get(link, timeout=10).ok
-    for _, page in pages():
-        assert "%24" not in page, "a variable of Grafana's is left"
+
+
+def test_prometheus_has_a_page_for_each_row() -> None:
+    """Every query of the engine's figures is on one, under its title, and none has more than Prometheus shows."""
+    asked = [parse_qs(urlsplit(page).query) for _, page in pages()]
+    drawn = [value for page in asked for name, [value] in page.items() if name.endswith(".expr")]
+    assert sorted(drawn) == sorted(
+        f"# {panel['title']}\n{plain(target['expr'])}"
+        for _, panel in panels()
+        for target in panel["targets"]
+        if panel["datasource"]["uid"] == ENGINE
+    )
+    assert not any("$" in query for query in drawn), "a variable of Grafana's is left"
+    assert all(not any(name.startswith("g10.") for name in page) for page in asked)
