@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from blueprint import alerts
 from blueprint.names import Names
@@ -119,6 +121,37 @@ def test_prometheus_draws_them(tmp_path: Path) -> None:
         assert set(observed.links) == {title for title, _ in pages()}
         for link in observed.links.values():
             assert requests.get(link, timeout=10).ok
+
+
+def test_the_first_deploy_is_seen(tmp_path: Path) -> None:
+    """A counter that begins with its first event counts it: most of what the engine does, a worker does seldom."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip("needs Debian's package prometheus")
+    [query] = [
+        target["expr"]
+        for _, panel in panels()
+        if panel["title"] == "Deploys and rollbacks, by result"
+        for target in panel["targets"]
+    ]
+    with observing(tmp_path) as observed:
+        sent = ExportMetricsServiceRequest()
+        scope = sent.resource_metrics.add().scope_metrics.add()
+        metric = scope.metrics.add(name="scaleway_infra.deploy.duration", unit="s")
+        metric.histogram.data_points.add(count=1, sum=4.0, bucket_counts=[1, 0], explicit_bounds=[10.0])
+        where = observed.variables["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]
+        requests.post(where, data=sent.SerializeToString(), timeout=10).raise_for_status()
+        deadline = time.monotonic() + 20
+        asked = {"query": plain(query)}
+        while not (found := _results(observed.prometheus_url, asked)):
+            assert time.monotonic() < deadline, asked
+            time.sleep(0.1)
+        assert [float(item["value"][1]) for item in found] == [1.0]
+
+
+def _results(url: str, asked: dict[str, str]) -> list[dict[str, Any]]:
+    answer = requests.get(f"{url}/api/v1/query", params=asked, timeout=10).json()
+    results: list[dict[str, Any]] = answer["data"]["result"]
+    return results
 
 
 def test_prometheus_has_a_page_for_each_row() -> None:
