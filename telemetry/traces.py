@@ -51,9 +51,9 @@ def flush() -> None:
 def _exporter() -> SpanExporter | None:
     match settings.exporter("traces"):
         case "otlp":
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from telemetry.otlp import Exporter
 
-            return OTLPSpanExporter()
+            return Exporter()
         case "console":
             from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
