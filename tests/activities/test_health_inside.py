@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from activities.health.inside import Inside
@@ -92,6 +93,17 @@ def test_what_is_wrong_is_told(site: Private) -> None:
     assert site.troubles(cache=CACHE.model_copy(update={"name": "other"}))["redis"] == "there is no such cluster"
     elsewhere = site.asset.model_copy(update={"instance": "other"})
     assert site.troubles(databases=(elsewhere,))[f"database/{LIVE}"] == "there is no such instance"
+
+
+def test_a_redis_that_hangs(site: Private) -> None:
+    """Said as people say it, and not as OpenSSL does."""
+    [server] = [child for child in psutil.Process().children(recursive=True) if child.name() == "redis-server"]
+    server.suspend()
+    try:
+        checks = Inside(site.clouds, site.health.model_copy(update={"timeout": 1.0})).look()
+    finally:
+        server.resume()
+    assert {check.name: check.trouble for check in checks}["redis"] == "Redis: no answer in time"
 
 
 def test_a_renewed_certificate_is_trusted(site: Private) -> None:

@@ -43,6 +43,14 @@ def ask(stream, *words):
     return line[1:]
 
 
+def told(error):
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid: {error.verify_message}"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 try:
     stream = connect(of["host"], int(of["port"]))
     try:
@@ -59,5 +67,5 @@ try:
     if found != "here":
         raise ValueError("what was written is not what is read")
 except (OSError, EOFError, ValueError) as error:
-    sys.exit(f"Redis: {error or type(error).__name__}")
+    sys.exit(f"Redis: {told(error)}")
 PYTHON
