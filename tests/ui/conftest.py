@@ -20,14 +20,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--images", type=Path, help="keep pictures of Temporal's UI in this folder")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def with_ui() -> Iterator[TemporalServer]:
     """A Temporal server with its UI."""
     with TemporalServer(None, 0, 0, time_skipping=True) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _house(with_ui: TemporalServer) -> Iterator[House]:
     with house(with_ui.address, "ui-under-test") as built, built.working():
         yield built
@@ -40,14 +40,14 @@ def home(_house: House) -> House:
     return _house
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def requests_of_ui(with_ui: TemporalServer) -> UiRequests:
     """What the UI asks the server."""
     assert with_ui.ui_url
     return UiRequests(with_ui.ui_url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _page() -> Iterator[Page]:
     browser = shutil.which("chromium")
     if browser is None:
