@@ -125,7 +125,8 @@ KINDS = (
         resources=_secrets,
         permission_sets=("SecretManagerFullAccess",),
         protected=True,
-        outlives=("queue",),
+        # What opens the door to them is kept here: without it they could be neither seen nor removed.
+        outlives=("queue", "alert_rules"),
         settles=False,
         lingers=False,
     ),

@@ -114,6 +114,16 @@ def edges(*changes: Change) -> dict[str, set[str]]:
             id="a kind that outlives another goes after all of it",
         ),
         pytest.param(
+            [change("delete", f"{kind}.a") for kind in ("secret", "cockpit_token", "data_source", "alert_rules")],
+            {
+                "delete alert_rules.a": set(),
+                "delete secret.a": {"delete alert_rules.a"},
+                "delete cockpit_token.a": {"delete alert_rules.a"},
+                "delete data_source.a": {"delete alert_rules.a"},
+            },
+            id="a try that is repeated finds what it needs: a removal of rules may fail once",
+        ),
+        pytest.param(
             [
                 change("create", "lb_frontend.a", name="lb/a"),
                 change("update", "lb_frontend.b", name="lb/b"),
