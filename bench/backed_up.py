@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -91,6 +91,7 @@ class BackedUp(Rehearsed):
         self._clouds = Clouds(settings, TemporalBridge(client, asyncio.get_running_loop()))
         self._key = ""
         self._known: set[tuple[str, str]] = set()
+        self._lists: dict[tuple[str, str], tuple[tuple[str, int, str], ...]] = {}
 
     @cached_property
     def store(self) -> BackupStore:
@@ -174,7 +175,8 @@ class BackedUp(Rehearsed):
 
     def unnamed(self) -> list[Stored]:
         """Data that no manifest names: what was sent and is of no use."""
-        named = {key for manifest in self._manifests() for key, _ in self._parts(manifest)}
+        copies = self._copies()
+        named = {key for manifest in self._manifests() for key, _ in self._parts(manifest, copies)}
         prefixes = layout.data(self.site.store), layout.blobs(self.site.store)
         found = (item for prefix in prefixes for item in self.store.versions(prefix))
         return [item for item in found if not (item.current and item.key in named) and not item.marker]
@@ -187,7 +189,24 @@ class BackedUp(Rehearsed):
         for entry in self.catalogue().entries:
             yield self.store.manifest(entry.asset, entry.id)
 
-    def _parts(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    def _copies(self) -> dict[str, Stored]:
+        """The copies of objects that are there now, by key: all backups of a bucket share them."""
+        return {item.key: item for item in self.store.list(layout.blobs(self.store.store))}
+
+    def _listed(self, manifest: Manifest) -> tuple[tuple[str, int, str], ...]:
+        """What a bucket's backup lists: the key of each copy, its bytes, and whose it is. Nobody writes that again."""
+        place = (manifest.asset, manifest.id)
+        known = self._lists.get(place)
+        if known is None:
+            bucket = manifest.asset.partition("/")[2]
+            known = self._lists[place] = tuple(
+                (layout.blob(self.store.store, bucket, found.blob), found.size, found.key)
+                for found in read_list(self.store, manifest)
+                if found.blob
+            )
+        return known
+
+    def _parts(self, manifest: Manifest, copies: Mapping[str, Stored]) -> Iterator[tuple[str, str]]:
         """Keys of everything that a restore reads, with what is wrong with each; empty if nothing is."""
         named = (manifest.database.parts if manifest.database else ()) + (
             manifest.bucket.entries if manifest.bucket else ()
@@ -204,22 +223,21 @@ class BackedUp(Rehearsed):
             yield key, "is not what was written" if wrong else ""
         if not manifest.bucket:
             return
-        bucket = manifest.asset.partition("/")[2]
-        copies = {item.key: item for item in self.store.list(layout.blobs(self.store.store, bucket))}
-        for found in read_list(self.store, manifest):
-            if found.blob:
-                key = layout.blob(self.store.store, bucket, found.blob)
-                copy = copies.get(key)
-                yield key, "" if copy and copy.size == found.size else f"is no copy of {found.key}"
+        for key, size, name in self._listed(manifest):
+            copy = copies.get(key)
+            yield key, "" if copy and copy.size == size else f"is no copy of {name}"
 
     def _half_backups(self) -> Iterator[str]:
+        copies = self._copies()
         for entry in self.catalogue().entries:
             if entry.damaged:
                 yield f"{entry.asset} {entry.id} is listed, and damaged: {entry.damaged}"
                 continue
             manifest = self.store.manifest(entry.asset, entry.id)
             try:
-                yield from (f"{entry.asset} {entry.id}: {key} {wrong}" for key, wrong in self._parts(manifest) if wrong)
+                yield from (
+                    f"{entry.asset} {entry.id}: {key} {wrong}" for key, wrong in self._parts(manifest, copies) if wrong
+                )
             except Damaged as error:
                 yield str(error)
 
