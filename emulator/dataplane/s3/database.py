@@ -118,6 +118,7 @@ class Database:
         try:
             yield
         except BaseException:
+            # Whatever ends it, Ctrl-C too: the connection must not stay inside of a transaction.
             self.execute("ROLLBACK")
             del self._doomed[doomed:]
             raise
