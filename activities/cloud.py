@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -41,7 +41,7 @@ _BOTO = Config(
     response_checksum_validation="when_required",
     max_pool_connections=32,
 )
-_boto_lock = threading.Lock()
+_boto_lock = threading.RLock()
 """Making a boto3 client is not thread-safe; using one is."""
 
 
@@ -109,35 +109,38 @@ class Cloud:
     @cached_property
     def s3(self) -> S3Client:
         """Object storage of the region, with the project in the access key."""
-        with _boto_lock:
-            return watched(
-                boto3.client(
-                    "s3",
-                    region_name=self.region,
-                    endpoint_url=self.settings.s3_url or f"https://s3.{self.region}.scw.cloud",
-                    aws_access_key_id=f"{self.settings.access_key}@{self.project_id}",
-                    aws_secret_access_key=self.settings.secret_key.get_secret_value(),
-                    config=_BOTO,
-                )
-            )
+        client: S3Client = self._boto3(
+            "s3",
+            self.settings.s3_url or f"https://s3.{self.region}.scw.cloud",
+            f"{self.settings.access_key}@{self.project_id}",
+            self.settings.secret_key.get_secret_value(),
+        )
+        return client
 
     def sqs(self, endpoint: str, access_key: str, secret_key: str) -> SQSClient:
         """Queues of the region, with credentials of their own; made once for each of them."""
+        key = (endpoint, access_key, secret_key)
         with _boto_lock:
-            known = self._sqs.get((endpoint, access_key, secret_key))
+            known = self._sqs.get(key)
             if known is None:
-                known = watched(
-                    boto3.client(
-                        "sqs",
-                        region_name=self.region,
-                        endpoint_url=self.settings.sqs_url or endpoint,
-                        aws_access_key_id=access_key,
-                        aws_secret_access_key=secret_key,
-                        config=_BOTO,
-                    )
-                )
-                self._sqs = {(endpoint, access_key, secret_key): known}
+                known = self._boto3("sqs", self.settings.sqs_url or endpoint, access_key, secret_key)
+                self._sqs = {key: known}
             return known
+
+    def _boto3(self, service: Literal["s3", "sqs"], endpoint: str, access_key: str, secret_key: str) -> Any:
+        with _boto_lock:
+            client = boto3.client(
+                service,
+                region_name=self.region,
+                endpoint_url=endpoint,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=secret_key,
+                config=_BOTO,
+            )
+            # Made at their first use otherwise, by each of the threads that come first: what one of them then catches
+            # is not what another one's classes raise.
+            _ = client.exceptions
+        return watched(client)
 
 
 def pages(fetch: Callable[..., Any], key: str, *, size: str = "page_size", **arguments: Any) -> Iterator[Any]:

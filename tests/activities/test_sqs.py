@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from scaleway.mnq.v1beta1 import MnqV1Beta1SqsAPI
 from scaleway.secret.v1beta1 import SecretV1Beta1API
@@ -207,6 +211,28 @@ def test_queues_of_others_that_sound_like_ours(site: Site, cloud: Cloud) -> None
 
     changes = {change.key: change.action for change in site.plan(file()).changes}
     assert changes == {"queue.lssm-prod-sqs/mail-prod-old": "delete"}
+
+
+def test_first_queues_of_a_worker(site: Site, emulator: Control) -> None:
+    """Made at once: boto3 makes the errors that it raises when they are first needed, if need be twice."""
+    site.apply({"sqs": {}})
+    at_once = 8
+    before = sys.getswitchinterval()
+    for worker in range(5):
+        # Or it would have them from earlier tests.
+        boto3.setup_default_session()
+        fresh = Site(make_cloud(emulator), KINDS)
+        wanted: dict[str, Any] = {"sqs": {"queues": {f"shop/{worker}-{number}": {} for number in range(at_once)}}}
+        queues = [resource for resource in fresh.resources(wanted).values() if resource.kind == "queue"]
+        answered = Barrier(at_once, timeout=30)
+        events = client(fresh.lifecycles["queue"].cloud).meta.events
+        events.register_last("after-call.sqs.GetQueueUrl", lambda answered=answered, **_: answered.wait())
+        sys.setswitchinterval(1e-5)
+        try:
+            with ThreadPoolExecutor(at_once) as threads:
+                assert len(set(threads.map(fresh.lifecycles["queue"].create, queues))) == at_once
+        finally:
+            sys.setswitchinterval(before)
 
 
 def test_quota_of_queues(site: Site, emulator: Control) -> None:
