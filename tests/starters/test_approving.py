@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from starters.cli.exits import Exit
 from starters.engine import Running
-from starters.temporal_server import TemporalServer
-from tests.starters.test_cli import Said, Shell
-from tests.workflows.house import UI, House, house, keys, request
-
-
-@pytest.fixture(scope="module")
-def _home(temporal: TemporalServer) -> Iterator[House]:
-    with house(temporal.address) as built, built.working():
-        yield built
+from tests.starters.shell import Said, Shell
+from tests.workflows.house import UI, keys, request
 
 
 @pytest.fixture
-def shell(_home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """A command line with a protected production environment, in an empty world."""
-    _home.api.request("POST", "/_emulator/reset")
-    monkeypatch.setenv("TEMPORAL_ADDRESS", _home.address)
-    monkeypatch.setenv("TEMPORAL_UI_URL", UI)
-    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
-    built = Shell(_home, tmp_path, capsys)
-    built.write(production=True, approval={})
-    return built
+def shell(shell: Shell) -> Shell:
+    """With a protected production environment."""
+    shell.write(production=True, approval={})
+    return shell
 
 
 def running(shell: Shell) -> Running | None:

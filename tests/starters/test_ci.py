@@ -15,27 +15,19 @@ import yaml
 
 from starters.cli.exits import Exit
 from starters.rehearsal import ROOT
-from starters.temporal_server import TemporalServer
 from tests.starters.ci_site import INFRA, PULL, Site
 from tests.starters.github_api import GitHubApi, github_api
 from tests.starters.runner import Runner
-from tests.workflows.house import UI, House, house, keys, small
+from tests.starters.shell import NETWORK, NETWORKS
+from tests.workflows.house import UI, House, keys, small
 from workflows.messages import ApproveInput
 
 COMMIT, NEXT = "c" * 40, "d" * 40
-NETWORK = "create private_network.core"
-NETWORKS = "POST /vpc/v2/regions/{region}/private-networks"
 VPCS = "GET /vpc/v2/regions/{region}/vpcs"
 SECRETS = {
     "secrets": {"session-key": {"generate": 48}},
     "applications": {"backend": {"policies": [{"permission_sets": ["ObjectStorageReadOnly"]}], "api_key": True}},
 }
-
-
-@pytest.fixture(scope="module")
-def _home(temporal: TemporalServer) -> Iterator[House]:
-    with house(temporal.address) as built, built.working():
-        yield built
 
 
 @pytest.fixture
@@ -46,13 +38,13 @@ def github() -> Iterator[GitHubApi]:
 
 
 @pytest.fixture
-def site(_home: House, github: GitHubApi, tmp_path: Path) -> Site:
+def site(home: House, github: GitHubApi, tmp_path: Path) -> Site:
     """A repository with two environments, in an empty world."""
-    _home.api.request("POST", "/_emulator/reset")
-    runner = Runner(tmp_path, github.url, {"TEMPORAL_ADDRESS": _home.address, "TEMPORAL_UI_URL": UI})
+    home.api.request("POST", "/_emulator/reset")
+    runner = Runner(tmp_path, github.url, {"TEMPORAL_ADDRESS": home.address, "TEMPORAL_UI_URL": UI})
     org = f"c{uuid.uuid4().hex[:8]}"
     data = {"stg": small(org=org, env="stg"), "prod": small(org=org, env="prod", production=True, **SECRETS)}
-    return Site(_home, github, runner, data)
+    return Site(home, github, runner, data)
 
 
 def test_from_the_pull_request_to_the_merge(site: Site) -> None:

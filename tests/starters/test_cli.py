@@ -2,101 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from blueprint.plan_markdown import LONGEST_COMMENT, plan_markdown
 from blueprint.planner import make_plan
 from blueprint.resource import Observed, Resource
 from starters.child import HOST, free_port
-from starters.cli.app import invoke
 from starters.cli.exits import Exit
-from starters.temporal_server import TemporalServer
-from tests.workflows.house import UI, House, house, keys, request, small
+from tests.starters.shell import NETWORK, NETWORKS, Shell
+from tests.workflows.house import UI, keys, request
 
 BROKEN = sorted((Path(__file__).parents[1] / "blueprint" / "broken").glob("*.yaml"))
-NETWORK = "create private_network.core"
-NETWORKS = "POST /vpc/v2/regions/{region}/private-networks"
-
-
-@dataclass
-class Said:
-    """How a command line ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output, read by a program."""
-        return json.loads(self.out)
-
-
-class Shell:
-    """Somebody at the command line, with one environment file of his own, without a terminal.
-
-    Attributes:
-        home: where the commands do what they say.
-        data: what the file says.
-    """
-
-    def __init__(self, home: House, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.home = home
-        self.data = small()
-        self._folder = folder
-        self._capsys = capsys
-        self.write()
-
-    def write(self, **sections: Any) -> None:
-        """The file, with these sections besides or instead."""
-        self.data |= sections
-        (self._folder / "test.yaml").write_text(yaml.safe_dump(self.data))
-
-    def __call__(self, *arguments: str, output: str = "human") -> Said:
-        """Run one command in this process."""
-        self._capsys.readouterr()
-        code = invoke(["--directory", str(self._folder), "--output", output, *arguments])
-        printed = self._capsys.readouterr()
-        assert "\x1b[" not in printed.out + printed.err, "colours without a terminal"
-        return Said(code, printed.out, printed.err)
-
-    def process(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run one command in a process of its own, without standard input."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "starters", "--directory", str(self._folder), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@pytest.fixture(scope="module")
-def _home(temporal: TemporalServer) -> Iterator[House]:
-    with house(temporal.address) as built, built.working():
-        yield built
-
-
-@pytest.fixture
-def shell(_home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """A command line that reaches the house, in an empty world."""
-    _home.api.request("POST", "/_emulator/reset")
-    monkeypatch.setenv("TEMPORAL_ADDRESS", _home.address)
-    monkeypatch.setenv("TEMPORAL_UI_URL", UI)
-    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
-    return Shell(_home, tmp_path, capsys)
 
 
 # -- done, pending, refused ------------------------------------------------------------------------------------

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from starters.cli.exits import Exit
 from starters.engine import Run
-from starters.temporal_server import TemporalServer
-from tests.starters.test_cli import NETWORK, NETWORKS, Shell
-from tests.workflows.house import UI, House, house, request
+from tests.starters.shell import NETWORK, NETWORKS, Shell
+from tests.workflows.house import UI, request
 from workflows.messages import ChangeOutput
 
 SECRETS = "POST /secret-manager/v1beta1/regions/{region}/secrets"
 
 
-@pytest.fixture(scope="module")
-def _home(temporal: TemporalServer) -> Iterator[House]:
-    with house(temporal.address) as built, built.working():
-        yield built
-
-
 @pytest.fixture
-def shell(_home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """A command line of a CI job, in an empty world."""
-    _home.api.request("POST", "/_emulator/reset")
+def shell(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """That of a CI job."""
     for name, value in {
-        "TEMPORAL_ADDRESS": _home.address,
-        "TEMPORAL_UI_URL": UI,
-        "TEMPORAL_CONFIG_FILE": str(tmp_path / "none.toml"),
         "GITHUB_ACTIONS": "true",
         "GITHUB_ACTOR": "ann",
         "GITHUB_RUN_ID": "7",
@@ -38,9 +24,8 @@ def shell(_home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
         "GITHUB_REPOSITORY": "shop/infra",
     }.items():
         monkeypatch.setenv(name, value)
-    built = Shell(_home, tmp_path, capsys)
-    built.write(secrets={"one": {"generate": 32}, "two": {"generate": 32}})
-    return built
+    shell.write(secrets={"one": {"generate": 32}, "two": {"generate": 32}})
+    return shell
 
 
 def test_found_and_steered(shell: Shell) -> None:
