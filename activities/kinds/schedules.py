@@ -81,13 +81,11 @@ class ScheduleLifecycle(Lifecycle):
 
     def list(self, parent: Parent, scope: Scope) -> Iterable[Observed]:
         """See `Lifecycle`. One call for each schedule there can be: the list of schedules lags behind."""
-        found = []
-        for what in SCHEDULES:
-            try:
-                found.append(self._observed(*self._run(self._describe(self.cloud.names.schedule(what)))))
-            except Gone:
-                continue
-        return found
+        return self._found(*(self.cloud.names.schedule(what) for what in SCHEDULES))
+
+    def find(self, resource: Resource) -> Sequence[Observed]:
+        """See `Lifecycle`. One call."""
+        return self._found(resource.name)
 
     def create(self, resource: Resource) -> str:
         """See `Lifecycle`."""
@@ -138,6 +136,15 @@ class ScheduleLifecycle(Lifecycle):
             raise Refused(text, remedy="check what TEMPORAL_API_KEY may do in the namespace, then retry") from None
 
     # -- what exists -------------------------------------------------------------------------------------------
+
+    def _found(self, *schedule_ids: str) -> builtins.list[Observed]:
+        found = []
+        for schedule_id in schedule_ids:
+            try:
+                found.append(self._observed(*self._run(self._describe(schedule_id))))
+            except Gone:
+                continue
+        return found
 
     async def _describe(self, schedule_id: str) -> tuple[ScheduleDescription, Input | None]:
         """The schedule with its input; None for an input that is not ours."""
