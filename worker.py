@@ -70,6 +70,10 @@ SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python to itself (Python: 5 ms). Dozens of activities share it with the event loop, which
 has to say what comes next."""
 
+GARBAGE = 10_000
+"""Objects that may gather before garbage is looked for (Python: 700). Nearly all of those that one activity makes are
+gone before the next one is done, and need not be looked through."""
+
 
 def make_worker(
     client: Client,
@@ -155,6 +159,7 @@ async def run(settings: ScalewaySettings) -> None:
             # Modules are here for good: looking through them for garbage stops every activity for a tenth of a second.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(GARBAGE)
             called = version.to_canonical_string() if version else "none"
             log.info("working on %s of namespace %s, version %s", TASK_QUEUE, client.namespace, called)
             await stop.wait()

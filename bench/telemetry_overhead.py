@@ -1,45 +1,57 @@
 """What telemetry costs: applies with traces, metrics and logs on against applies without, side by side.
 
-Two stacks run at once, of which one always rests. They take turns, who goes first changes with each pair, and each
-pair is compared by itself, so that a slow minute of the machine slows both. Nothing waits for Scaleway: the local one
-answers at once, so that the engine is all there is. All of the environment's settings are as a worker has them by
-default, but for where telemetry goes.
+Three stacks take turns, one apply each: one with telemetry and two without, of which the second is the control. What it
+seems to cost more than the first is what this measurement cannot see. Machines are slower in one minute than in the
+next, so that turns are short, and each apply is compared with those right before and after it; and one process is
+slower than the next by its luck with memory and hashes, so that all stacks begin anew several times, with the same hash
+seed for all three. Nothing waits for Scaleway: the local one answers at once, so that the engine is all there is.
 
-Wall time is what a person waits for the apply. Spans may leave after its end, so each turn goes on for longer than a
-worker keeps them, on or off: the other stack does not pay for them. Processor time is that of the whole turn, of the
-worker, and of everything that the stack consists of (Temporal and the local Scaleway besides).
+All of the environment's settings are as a worker has them by default, but for where telemetry goes, and when: spans and
+lines leave after half a second instead of five, in more and smaller posts, and each turn goes on for longer than that.
+So all that an apply costs is in its own turn, and none of it in the next.
 
-The collector is a part of this process, but only takes bytes while anything is measured, and reads them while both
-stacks rest: that of a team is another program, and what it does with them is no cost of the engine's.
+Wall time is what a person waits for the apply. Processor time is that of the whole turn, of the worker, and of
+everything that the stack consists of (Temporal and the local Scaleway besides).
+
+The collector is a part of this process, but only takes bytes while anything is measured: that of a team is another
+program, and what it does with them is no cost of the engine's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
 from bench.environments import prod
 from bench.report import Report
 from bench.stack import Stack, request_for
-from starters.collector import Collector, collecting
+from starters.collector import collecting
 
 NAME = "telemetry-overhead"
-SUMMARY = "apply of prod without latency, telemetry on against off, in pairs: under 5 %"
+SUMMARY = "apply of prod without latency, telemetry on against off, in turns: under 5 %"
 
-PAIRS, FULL_PAIRS = 16, 40
+ROUNDS, FULL_ROUNDS = 4, 12
+"""How often all stacks begin anew."""
+TURNS = 12
+"""Applies of each in a round."""
 MOST = 0.05
-_REST = 6.0
-"""Seconds of a turn after the apply: spans and lines leave at the latest five seconds after they have ended."""
-_LAST = "CompleteWorkflow:Apply"
+_LEAVES_AFTER = 500
+"""Milliseconds until spans and lines leave."""
+_REST = 1.2
+"""Seconds of a turn after the apply."""
+_WARM = 3
+"""The first applies of a worker's life load what it needs."""
+OFF, ON, CONTROL = "off", "on", "control"
 
 
-@dataclass(frozen=True)
-class _Cost:
+class _Cost(NamedTuple):
     wall: float
     worker: float
     """Seconds of processor time that the worker used."""
@@ -49,96 +61,97 @@ class _Cost:
 
 @dataclass(frozen=True)
 class _Side:
-    """A stack, its processes, and who gets its telemetry, if anybody does."""
+    """A stack and its processes."""
 
     stack: Stack
     processes: Sequence[psutil.Process]
-    collector: Collector | None = None
 
     async def apply(self) -> _Cost:
         """Apply to an empty world, and leave it empty again."""
         empty = self.stack.emulator.snapshot()
-        arrived = self._arrived()
         before = self._used()
         outcome = await self.stack.change(request_for(prod()))
         if outcome.output is None:
             raise AssertionError(f"the apply does not end well: {outcome.trouble}")
         await asyncio.sleep(_REST)
         after = self._used()
-        if self.collector and self._arrived() == arrived:
-            raise AssertionError(f"{_LAST} has not come within {_REST:g} s")
         self.stack.emulator.restore(empty)
         await self.stack.forget_schedules()
         used = {pid: after[pid] - before[pid] for pid in after}
         return _Cost(outcome.seconds, used[self.stack.dev.worker.pid or 0], sum(used.values()))
-
-    def _arrived(self) -> int:
-        return sum(span.name == _LAST for span in self.collector.spans) if self.collector else 0
 
     def _used(self) -> dict[int, float]:
         times = {process.pid: process.cpu_times() for process in self.processes}
         return {pid: spent.user + spent.system for pid, spent in times.items()}
 
 
-async def measure(*, full: bool, pairs: int | None = None, most: float | None = MOST) -> Report:
+async def measure(*, full: bool) -> Report:
     """Apply in turns.
 
     Args:
-        full: more pairs.
-        pairs: how many, instead.
-        most: the overhead that is allowed, 0.05 for 5 %; None only reports.
+        full: more rounds.
     """
-    pairs = pairs or (FULL_PAIRS if full else PAIRS)
-    compared: list[tuple[_Cost, _Cost]] = []
+    report = Report(("round", "off, s", "on, s", "wall, more", "worker", "stack", "control: wall", "worker", "stack"))
+    more: dict[str, list[_Cost]] = {ON: [], CONTROL: []}
     with collecting() as collector:
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LOG_FORMAT": "json"}
-        async with AsyncExitStack() as entered:
-            off = await _begun(entered, Stack())
-            on = await _begun(entered, Stack(worker_environment=settings), collector)
-            # The first two of a worker's life load what it needs.
-            for side in (off, on, off, on):
+        for number in range(FULL_ROUNDS if full else ROUNDS):
+            costs = await _round(number, collector.url)
+            for name, found in more.items():
+                found.append(_more(costs[name], costs[OFF]))
+            walls = [statistics.median(cost.wall for cost in costs[name]) for name in (OFF, ON)]
+            shares = [_percent(share) for name in (ON, CONTROL) for share in more[name][-1]]
+            report.rows.append((number + 1, *walls, *shares))
+        arrived = f"{len(collector.spans)} spans, {len(collector.metrics)} metrics, {len(collector.logs)} lines"
+    report.require(bool(collector.spans and collector.metrics and collector.logs), "something of telemetry is missing")
+    report.notes += [f"{name}: {_described(found)}" for name, found in more.items()]
+    report.notes.append(f"arrived: {arrived}")
+    overhead = statistics.mean(cost.wall for cost in more[ON])
+    report.require(overhead < MOST, f"telemetry costs {_percent(overhead)}")
+    return report
+
+
+async def _round(number: int, collector: str) -> Mapping[str, Sequence[_Cost]]:
+    seed = {"PYTHONHASHSEED": str(number + 1)}
+    leaving = {f"OTEL_{what}_SCHEDULE_DELAY": str(_LEAVES_AFTER) for what in ("BSP", "BLRP")}
+    telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "LOG_FORMAT": "json", **leaving}
+    async with AsyncExitStack() as entered:
+        names = _turned((OFF, ON, CONTROL), number)
+        sides = {name: await _begun(entered, seed | (telemetry if name == ON else {})) for name in names}
+        for side in sides.values():
+            for _ in range(_WARM):
                 await side.apply()
-            for pair in range(pairs):
-                first, second = (off, on) if pair % 2 else (on, off)
-                costs = {id(first): await first.apply(), id(second): await second.apply()}
-                compared.append((costs[id(off)], costs[id(on)]))
-        report = _told(compared, most)
-        report.notes.append(
-            f"arrived: {len(collector.spans)} spans, {len(collector.metrics)} metrics, {len(collector.logs)} lines"
-        )
-    return report
+        costs: dict[str, list[_Cost]] = {name: [] for name in names}
+        for turn in range(TURNS):
+            for name in _turned(names, turn):
+                costs[name].append(await sides[name].apply())
+        return costs
 
 
-async def _begun(entered: AsyncExitStack, stack: Stack, collector: Collector | None = None) -> _Side:
+def _turned(names: Sequence[str], by: int) -> Sequence[str]:
+    first = by % len(names)
+    return (*names[first:], *names[:first])
+
+
+async def _begun(entered: AsyncExitStack, environment: Mapping[str, str]) -> _Side:
     others = set(psutil.Process().children(recursive=True))
-    await entered.enter_async_context(stack)
-    own = [process for process in psutil.Process().children(recursive=True) if process not in others]
-    return _Side(stack, own, collector)
+    stack = await entered.enter_async_context(Stack(worker_environment=environment))
+    return _Side(stack, [process for process in psutil.Process().children(recursive=True) if process not in others])
 
 
-def _told(compared: Sequence[tuple[_Cost, _Cost]], most: float | None) -> Report:
-    report = Report(("pair", "wall off, s", "on, s", "more", "worker off, s", "on, s", "more", "stack, more"))
-    walls = [on.wall / off.wall - 1 for off, on in compared]
-    workers = [on.worker / off.worker - 1 for off, on in compared]
-    stacks = [on.stack / off.stack - 1 for off, on in compared]
-    for pair, (off, on) in enumerate(compared):
-        wall = (off.wall, on.wall, _percent(walls[pair]))
-        worker = (off.worker, on.worker, _percent(workers[pair]))
-        report.rows.append((pair + 1, *wall, *worker, _percent(stacks[pair])))
-    report.notes.append(f"median of {len(compared)} pairs, and where it lies with 95 % certainty:")
-    for name, values in (("wall", walls), ("worker's processor", workers), ("stack's processors", stacks)):
-        low, high = _certain(values)
-        report.notes.append(f"{name}: {_percent(statistics.median(values))} ({_percent(low)} to {_percent(high)})")
-    overhead = statistics.median(walls)
-    report.require(most is None or overhead < most, f"telemetry costs {_percent(overhead)}")
-    return report
+def _more(costs: Sequence[_Cost], off: Sequence[_Cost]) -> _Cost:
+    """How much more each sort of time is, 0.05 for 5 %: the median of all turns."""
+    shares = ([one / other - 1 for one, other in zip(a, b, strict=True)] for a, b in zip(costs, off, strict=True))
+    return _Cost(*(statistics.median(sort) for sort in zip(*shares, strict=True)))
 
 
-def _certain(values: Sequence[float]) -> tuple[float, float]:
-    """Between which of the values their median lies with 95 % certainty, whatever they are distributed like."""
-    ordered = sorted(values)
-    aside = max(int((len(ordered) - 1.96 * len(ordered) ** 0.5) / 2), 0)
-    return ordered[aside], ordered[-1 - aside]
+def _described(rounds: Sequence[_Cost]) -> str:
+    """The mean of the rounds, and twice its standard error."""
+    parts = []
+    for index, name in enumerate(("wall", "worker's processor", "stack's processors")):
+        values = [cost[index] for cost in rounds]
+        error = statistics.stdev(values) / math.sqrt(len(values))
+        parts.append(f"{name} {_percent(statistics.mean(values))} (± {2 * error:.1%})")
+    return ", ".join(parts)
 
 
 def _percent(value: float) -> str:

@@ -16,16 +16,15 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from telemetry import metrics
 from telemetry.catalogue import HTTP_REQUEST, SSH_COMMAND, Metric
+from telemetry.spans import FAILED, SCOPE, WELL, Provider
 
-_tracer = trace.get_tracer("scaleway_infra")
-"""Goes on to that of whichever provider is set later; to ask for one anew takes a quarter of a span's time."""
+_tracer = trace.get_tracer(SCOPE.name)
 _ERROR = "error.type"
-_STATUS = "http.response.status_code"
 
 
 class Call:
@@ -45,9 +44,12 @@ class Call:
         duration: Metric | None = None,
         measured: Mapping[str, str | int] | None = None,
     ) -> None:
-        self._span = _tracer.start_span(name, kind=SpanKind.CLIENT, attributes=dict(attributes))
+        self._name = name
+        self._attributes = dict(attributes)
         self._duration = duration
         self._measured = dict(measured or {})
+        self._parent = trace.get_current_span().get_span_context()
+        self._at = time.time_ns()
         self._began = time.perf_counter()
 
     def answered(self, status: int, resent: int = 0) -> None:
@@ -57,30 +59,35 @@ class Call:
             status: of HTTP.
             resent: how often the request had to be sent again for it.
         """
-        self._measured[_STATUS] = status
-        self._span.set_attribute(_STATUS, status)
+        self._measured["http.response.status_code"] = self._attributes["http.response.status_code"] = status
         if resent:
-            self._span.set_attribute("http.request.resend_count", resent)
+            self._attributes["http.request.resend_count"] = resent
         if status >= 400:
             self.failed(str(status))
 
     def exited(self, code: int) -> None:
         """The command ended with that exit code."""
-        self._span.set_attribute("process.exit.code", code)
+        self._attributes["process.exit.code"] = code
         if code:
             self.failed("exit code")
 
     def failed(self, error: str) -> None:
         """It ended badly: a status, a class of exceptions or a code, never a message."""
-        self._measured[_ERROR] = error
-        self._span.set_attribute(_ERROR, error)
-        self._span.set_status(StatusCode.ERROR)
+        self._measured[_ERROR] = self._attributes[_ERROR] = error
 
     def end(self) -> None:
         """It is over."""
-        self._span.end()
         if self._duration:
             metrics.record(self._duration, time.perf_counter() - self._began, self._measured)
+        status = FAILED if _ERROR in self._attributes else WELL
+        provider = trace.get_tracer_provider()
+        if self._parent.is_valid and isinstance(provider, Provider):
+            context = provider.child_of(self._parent)
+            provider.write(self._name, context, self._parent, self._at, self._attributes, status=status)
+            return
+        span = _tracer.start_span(self._name, kind=SpanKind.CLIENT, attributes=self._attributes, start_time=self._at)
+        span.set_status(status)
+        span.end()
 
     def __enter__(self) -> Call:
         return self
@@ -88,7 +95,7 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind and _ERROR not in self._measured:
+        if kind and _ERROR not in self._attributes:
             self.failed(str(getattr(error, "code", kind.__name__)))
         self.end()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -22,10 +23,11 @@ from functools import lru_cache
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
 from temporalio import activity, workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.opentelemetry import TracingInterceptor, TracingWorkflowInboundInterceptor
@@ -33,6 +35,7 @@ from temporalio.exceptions import ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, WorkflowInterceptorClassInput
 
 from telemetry.running import NAMESPACE, of_run
+from telemetry.spans import WELL, OpenSpan, Provider
 
 _PARENT = "traceparent"
 _HEADER = "_tracer-data"
@@ -62,7 +65,7 @@ class RunTracing(TracingInterceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Called by the worker for each activity."""
-        return _AttemptSpan(next, self.tracer)
+        return _AttemptSpan(next)
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
@@ -85,30 +88,37 @@ class RunTracing(TracingInterceptor):
 class _AttemptSpan(ActivityInboundInterceptor):
     """A span for each attempt of an activity, as Temporal's interceptor would write it."""
 
-    def __init__(self, next: ActivityInboundInterceptor, tracer: trace.Tracer) -> None:
-        super().__init__(next)
-        self._tracer = tracer
-
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        provider = trace.get_tracer_provider()
+        if not isinstance(provider, Provider):
+            return await super().execute_activity(input)
         info = activity.info()
         header = input.headers.get(_HEADER)
-        span = self._tracer.start_span(
-            f"RunActivity:{info.activity_type}",
-            _parent_in(header.data) if header else None,
-            kind=SpanKind.SERVER,
-            attributes={
-                "temporalActivityID": info.activity_id,
-                "temporalWorkflowID": info.workflow_id or "",
-                "temporalRunID": info.workflow_run_id or "",
-            },
-        )
-        with trace.use_span(span, end_on_exit=True, set_status_on_exception=False):
-            try:
-                return await super().execute_activity(input)
-            except Exception as error:
-                if getattr(error, "category", None) is not ApplicationErrorCategory.BENIGN:
-                    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
-                raise
+        parent = _parent_in(header.data) if header else INVALID_SPAN_CONTEXT
+        if not parent.is_valid:
+            # Of a worker that writes no spans.
+            ids = ids_of(info.workflow_run_id or "")
+            parent = SpanContext(*ids, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+        attributes: dict[str, AttributeValue] = {
+            "temporalActivityID": info.activity_id,
+            "temporalWorkflowID": info.workflow_id or "",
+            "temporalRunID": info.workflow_run_id or "",
+        }
+        span, began, status = OpenSpan(provider.child_of(parent), attributes), time.time_ns(), WELL
+        before = attach(trace.set_span_in_context(span))
+        try:
+            return await super().execute_activity(input)
+        except Exception as error:
+            # What is expected, as "not ready yet", is no error.
+            if getattr(error, "category", None) is not ApplicationErrorCategory.BENIGN:
+                status = Status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            detach(before)
+            name = f"RunActivity:{info.activity_type}"
+            provider.write(
+                name, span.get_span_context(), parent, began, attributes, kind=SpanKind.SERVER, status=status
+            )
 
 
 class _RunSpans(TracingWorkflowInboundInterceptor):
@@ -131,8 +141,8 @@ class _RunSpans(TracingWorkflowInboundInterceptor):
 
 
 @lru_cache(maxsize=_MOST_PARENTS)
-def _parent_in(header: bytes) -> Context:
-    return _propagator.extract(json.loads(header), Context())
+def _parent_in(header: bytes) -> SpanContext:
+    return trace.get_current_span(_propagator.extract(json.loads(header), Context())).get_span_context()
 
 
 def ids_of(run_id: str) -> tuple[int, int]:

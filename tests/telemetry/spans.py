@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from telemetry.run_spans import Ids
+from telemetry.spans import Provider
 
 
 class _Switch(SpanExporter):
@@ -28,8 +29,8 @@ _switch = _Switch()
 @contextmanager
 def installed(exporter: SpanExporter) -> Iterator[None]:
     """Every span that ends inside goes to that exporter."""
-    if not isinstance(trace.get_tracer_provider(), TracerProvider):
-        provider = TracerProvider(id_generator=Ids())
+    if not isinstance(trace.get_tracer_provider(), Provider):
+        provider = Provider(id_generator=Ids())
         provider.add_span_processor(SimpleSpanProcessor(_switch))
         trace.set_tracer_provider(provider)
     _switch.to = exporter
