@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from activities.backup.objects.loop import loop
 from blueprint.errors import Throttled
@@ -22,11 +24,12 @@ from tests.telemetry.spans import installed
 SECRET = "planted-0f7c"
 
 
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
-    """The spans that this test makes."""
+@pytest.fixture(params=["alone", "as a part"])
+def spans(request: pytest.FixtureRequest) -> Iterator[InMemorySpanExporter]:
+    """The spans that this test makes: by themselves, or as parts of one that goes elsewhere."""
     exporter = InMemorySpanExporter()
-    with installed(exporter):
+    outside = TracerProvider().get_tracer("test").start_as_current_span("outside")
+    with installed(exporter), outside if request.param == "as a part" else nullcontext():
         yield exporter
 
 
@@ -43,6 +46,9 @@ def test_no_query_and_no_credentials(spans: InMemorySpanExporter) -> None:
         call.answered(200)
     span = only(spans)
     assert span.name == "VpcV2API/list_vpcs"
+    assert span.kind is SpanKind.CLIENT
+    assert span.status.status_code is StatusCode.UNSET
+    assert (span.start_time or 0) < (span.end_time or 0)
     assert dict(span.attributes or {}) == {
         "http.request.method": "GET",
         "server.address": "api.example.test",
@@ -107,6 +113,13 @@ def test_boto_without_an_answer(spans: InMemorySpanExporter) -> None:
     assert (span.attributes or {})["error.type"] == "EndpointConnectionError"
     assert (span.attributes or {})["url.full"] == "http://127.0.0.1:9/b"
     assert SECRET not in span.to_json()
+
+
+def test_part_of_what_nobody_wants(spans: InMemorySpanExporter) -> None:
+    """Whether a trace is kept is decided where it begins."""
+    with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=True))):
+        calls.http("", "GET", "http://127.0.0.1/").end()
+    assert not spans.get_finished_spans()
 
 
 @pytest.mark.parametrize("elsewhere", ["a thread", "the loop of object storage"])

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Replayer, Worker
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Replayer, Worker
 
 from blueprint.release.record import Origin
 from starters.engine import Engine
@@ -180,3 +185,39 @@ def test_a_run_that_nobody_traced_is_a_trace_too(traced: TracedHouse, spans: InM
     assert root.context
     assert (root.context.trace_id, root.context.span_id) == ids_of(run_id)
     assert {"RunActivity:plan", "CompleteWorkflow:Apply"} <= {span.name for span in trace}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, StatusCode.UNSET),
+        (ApplicationError("not yet", category=ApplicationErrorCategory.BENIGN), StatusCode.UNSET),
+        (ApplicationError("refused"), StatusCode.ERROR),
+    ],
+)
+def test_an_attempt_of_a_worker_that_found_no_trace(
+    spans: InMemorySpanExporter, error: Exception | None, status: StatusCode
+) -> None:
+    """It is a part of the trace that its run would have; what is expected is no error."""
+
+    class Next(ActivityInboundInterceptor):
+        def __init__(self) -> None:
+            pass
+
+        async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+            if error:
+                raise error
+
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, workflow_run_id=str(uuid.uuid4()))
+    attempt = RunTracing().intercept_activity(Next())
+    given = ExecuteActivityInput(fn=print, args=(), executor=None, headers={})
+    with pytest.raises(type(error)) if error else nullcontext():
+        asyncio.run(environment.run(attempt.execute_activity, given))
+
+    (span,) = spans.get_finished_spans()
+    assert span.context
+    assert span.parent
+    assert (span.context.trace_id, span.parent.span_id) == ids_of(environment.info.workflow_run_id or "")
+    assert span.status.status_code is status
+    assert (span.status.description or "") == ("ApplicationError: refused" if status is StatusCode.ERROR else "")
