@@ -146,6 +146,34 @@ def ssh(script: str, node: str, host: str, port: int) -> Call:
     return Call(f"ssh {script}", attributes, SSH_COMMAND, {"script": script})
 
 
+def dns(name: str, type: str, host: str, port: int) -> Call:
+    """A question to a name server.
+
+    Args:
+        name: what is asked for.
+        type: of its records: "A", "CNAME".
+        host: the name server's address.
+        port: where it listens.
+    """
+    attributes: dict[str, AttributeValue] = {
+        "server.address": host,
+        "server.port": port,
+        "network.protocol.name": "dns",
+        "dns.question.name": name,
+    }
+    return Call(f"dns {type}", attributes)
+
+
+def tls(name: str, port: int) -> Call:
+    """A handshake for its own sake, the way there included.
+
+    Args:
+        name: that the certificate has to be for.
+        port: where it is shown.
+    """
+    return Call("tls handshake", {"server.address": name, "server.port": port, "network.protocol.name": "tls"})
+
+
 def grpc(operation: str) -> Call:
     """A call of Temporal's client, which measures itself.
 

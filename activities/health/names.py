@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from scaleway.lb.v1 import LbV1ZonedAPI
 
@@ -12,6 +11,7 @@ from activities.cloud import Cloud, pages
 from activities.health.resolver import Resolver, Unanswered
 from blueprint.health.contract import Check, HealthSite, Records, Zone
 from blueprint.health.verdicts import Looked, zone_check
+from telemetry.threads import Threads
 
 ASKED_AT_ONCE = 8
 """Record sets: a resolver takes more, but has others to serve."""
@@ -25,7 +25,7 @@ def look_at_names(site: HealthSite, resolver: Resolver, cloud: Cloud) -> list[Ch
     """
     wanted = any(not records.values for zone in site.zones for records in zone.records)
     balancer = balancer_addresses(cloud) if wanted else ()
-    with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="dns") as threads:
+    with Threads(ASKED_AT_ONCE, thread_name_prefix="dns") as threads:
         return [_look(zone, resolver, balancer, threads) for zone in site.zones]
 
 
@@ -36,7 +36,7 @@ def balancer_addresses(cloud: Cloud) -> tuple[str, ...]:
     return tuple(str(ip.ip_address) for balancer in found if balancer.name == name for ip in balancer.ip)
 
 
-def _look(zone: Zone, resolver: Resolver, balancer: Sequence[str], threads: ThreadPoolExecutor) -> Check:
+def _look(zone: Zone, resolver: Resolver, balancer: Sequence[str], threads: Threads) -> Check:
     began = time.monotonic()
     looked = list(threads.map(lambda records: _ask(resolver, records), zone.records))
     return zone_check(zone, looked, balancer, time.monotonic() - began)

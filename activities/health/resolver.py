@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 
+from telemetry import calls
+
 CONFIGURATION = Path("/etc/resolv.conf")
 PORT = 53
 TRIES = 2
@@ -54,7 +56,10 @@ class Resolver:
         for _ in range(TRIES):
             for host, port in self._servers:
                 try:
-                    reply = self._reply(host, port, DNSRecord.question(name, type))
+                    with calls.dns(name, type, host, port) as call:
+                        reply = self._reply(host, port, DNSRecord.question(name, type))
+                        if reply.header.rcode != RCODE.NOERROR:
+                            call.failed(RCODE.get(reply.header.rcode))
                 except (OSError, DNSError, struct.error) as error:
                     trouble = f"the name server {host} does not answer ({type_of(error)})"
                     continue

@@ -138,9 +138,10 @@ async def _certificate(host: Host, names: _Names | None, context: ssl.SSLContext
     name = f"tls/{host.name}" if host.port == _HTTPS else f"tls/{host.name}:{host.port}"
     began, left, trouble = time.monotonic(), None, ""
     try:
-        async with asyncio.timeout(site.timeout):
-            where = (await names.resolve(host.name))[0]["host"] if names else host.name
-            _, writer = await asyncio.open_connection(where, host.port, ssl=context, server_hostname=host.name)
+        with calls.tls(host.name, host.port):
+            async with asyncio.timeout(site.timeout):
+                where = (await names.resolve(host.name))[0]["host"] if names else host.name
+                _, writer = await asyncio.open_connection(where, host.port, ssl=context, server_hostname=host.name)
         left = ssl.cert_time_to_seconds(writer.get_extra_info("peercert")["notAfter"]) - time.time()
         writer.transport.abort()
     except OSError as error:

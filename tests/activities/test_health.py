@@ -19,6 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from activities.cloud import Cloud
 from activities.health.names import look_at_names
@@ -33,6 +36,7 @@ from tests.activities.conftest import TARGET, Control
 from tests.activities.site import Site
 from tests.emulator.real.haproxy_servers import Loop
 from tests.emulator.real.local import eventually
+from tests.telemetry.spans import installed
 
 T = TypeVar("T")
 ZONE = "lssm.tech"
@@ -83,6 +87,20 @@ def test_dns_answers_as_declared(cloud: Cloud, emulator: Control, resolver: Reso
     [trouble] = troubles(bad).values()
     assert f"api.{ZONE} A is 203.0.113.7, not nothing" in trouble
     assert f"app.{ZONE} CNAME is cname.vercel-dns.com., not elsewhere.org." in trouble
+
+
+def test_questions_belong_to_whoever_asks(cloud: Cloud, emulator: Control, resolver: Resolver) -> None:
+    """Threads ask them, and each is a part of the activity's span all the same; one that is answered is well."""
+    put(emulator, ("api", "A", "203.0.113.7"), ("www", "A", "203.0.113.7"))
+    exporter = InMemorySpanExporter()
+    with installed(exporter), TracerProvider().get_tracer("test").start_as_current_span("outside") as outside:
+        look_at_names(zone(("api", "A", "203.0.113.7"), ("www", "A", "203.0.113.7")), resolver, cloud)
+    spans = exporter.get_finished_spans()
+    assert sorted(str((span.attributes or {})["dns.question.name"]) for span in spans) == [f"api.{ZONE}", f"www.{ZONE}"]
+    parent = outside.get_span_context().span_id
+    assert {(span.parent and span.parent.span_id, span.status.status_code) for span in spans} == {
+        (parent, StatusCode.UNSET)
+    }
 
 
 def test_a_name_server_that_is_away(emulator: Control, resolver: Resolver) -> None:
@@ -259,14 +277,17 @@ def test_certificates(
     context, authority = certified(tmp_path, f"{name}.{ZONE}", days)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    host = f"api.{ZONE}"
-    with serving(loop, Application(), context) as port:
+    host, exporter = f"api.{ZONE}", InMemorySpanExporter()
+    with installed(exporter), serving(loop, Application(), context) as port:
         found = asked(Traffic(url=f"https://{host}:{port}", hosts=(Host(name=host, port=port),)), resolver)
 
     check = found[f"tls/{host}:{port}"]
     assert trouble in check
     assert bool(check) == bool(trouble)
-    assert bool(found["healthz"]) == bool(trouble and days != 20)
+    refused = bool(trouble and days != 20)
+    assert bool(found["healthz"]) == refused
+    [handshake] = [span for span in exporter.get_finished_spans() if span.name == "tls handshake"]
+    assert (handshake.attributes or {}).get("error.type") == ("SSLCertVerificationError" if refused else None)
 
 
 def test_a_name_that_leads_nowhere(resolver: Resolver) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -9,13 +10,18 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
+from dnslib.server import BaseResolver, DNSServer
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from activities.backup.objects.loop import loop
+from activities.health.resolver import Resolver, Unanswered
+from activities.health.traffic import look_at_traffic
+from blueprint.contract import Target
 from blueprint.errors import Throttled
+from blueprint.health.contract import HealthSite, Host, Traffic
 from telemetry import calls
 from telemetry.boto import watched
 from telemetry.threads import Threads
@@ -113,6 +119,41 @@ def test_boto_without_an_answer(spans: InMemorySpanExporter) -> None:
     assert (span.attributes or {})["error.type"] == "EndpointConnectionError"
     assert (span.attributes or {})["url.full"] == "http://127.0.0.1:9/b"
     assert SECRET not in span.to_json()
+
+
+def test_a_question_to_a_name_server(spans: InMemorySpanExporter) -> None:
+    """What was asked of whom; that a name does not exist is how it ended."""
+    server = DNSServer(BaseResolver(), address="127.0.0.1", port=0)
+    server.start_thread()
+    try:
+        host, port = server.server.server_address
+        with pytest.raises(Unanswered, match="does not exist"):
+            Resolver([(host, port)], 5.0).ask("api.example.test", "A")
+    finally:
+        server.stop()
+    span = only(spans)
+    assert (span.name, span.kind) == ("dns A", SpanKind.CLIENT)
+    assert span.status.status_code is StatusCode.ERROR
+    assert dict(span.attributes or {}) == {
+        "server.address": host,
+        "server.port": port,
+        "network.protocol.name": "dns",
+        "dns.question.name": "api.example.test",
+        "error.type": "NXDOMAIN",
+    }
+
+
+def test_a_handshake_with_nobody(spans: InMemorySpanExporter) -> None:
+    """It names the host that the certificate is for, which need not be where DNS leads to."""
+    traffic = Traffic(hosts=(Host(name="localhost", port=9),))
+    site = HealthSite(target=Target(org="a", env="b", region="fr-par", zone="fr-par-1"), traffic=traffic)
+    [check] = asyncio.run(look_at_traffic(site, None))
+    assert not check.up
+    span = only(spans)
+    assert (span.name, span.kind) == ("tls handshake", SpanKind.CLIENT)
+    attributes = dict(span.attributes or {})
+    assert attributes.pop("error.type") in ("ConnectionRefusedError", "OSError"), "of one address, or of several"
+    assert attributes == {"server.address": "localhost", "server.port": 9, "network.protocol.name": "tls"}
 
 
 def test_part_of_what_nobody_wants(spans: InMemorySpanExporter) -> None:
