@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import shutil
 import subprocess
@@ -96,7 +98,7 @@ def test_every_file_that_is_mounted_exists(stack: dict[str, Any]) -> None:
     """A bind mount of a missing file would be made as an empty folder."""
     sources = [mount.split(":")[0] for service in stack.values() for mount in service.get("volumes", [])]
     files = [source for source in sources if source.startswith("./")]
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         assert (ROOT / file).exists(), file
 
@@ -117,11 +119,69 @@ def test_the_workers_health_check_asks_for_its_queue(stack: dict[str, Any]) -> N
     assert f"--task-queue {TASK_QUEUE} " in stack["worker"]["healthcheck"]["test"][1]
 
 
-def test_the_collectors_pipelines_name_what_is_defined() -> None:
-    """A name without a definition ends the collector at its start."""
-    config = yaml.safe_load((ROOT / "deploy/otel-collector.yaml").read_text())
-    assert config["service"]["pipelines"].keys() == {"traces", "metrics", "logs"}
-    for pipeline in config["service"]["pipelines"].values():
-        for part, names in pipeline.items():
-            assert set(names) <= config[part].keys()
-    assert set(config["service"]["extensions"]) <= config["extensions"].keys()
+ADDRESSES = pytest.mark.parametrize("address", ["", "https://metrics.test"], ids=["alone", "with Cockpit"])
+
+
+def configurations(collector: dict[str, Any], variables: dict[str, str]) -> list[Path]:
+    """The files that the collector would read, as seen from outside: what its shell makes of its entrypoint."""
+    shell, option, script = (word.replace("$$", "$") for word in collector["entrypoint"])
+    spoken = script.replace("exec /otelcol ", "echo ")
+    assert spoken != script
+    said = subprocess.run([shell, option, spoken], capture_output=True, text=True, check=True, env=variables).stdout
+    mounts = dict(reversed(mount.split(":")[:2]) for mount in collector["volumes"])
+    return [ROOT / mounts[path] for path in said.replace("--config", "").split()]
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """As the collector merges: maps key by key; a list replaces the one below."""
+    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
+    return below | above | both
+
+
+@ADDRESSES
+def test_the_collectors_pipelines_name_what_is_defined(stack: dict[str, Any], address: str) -> None:
+    """A name without a definition ends the collector at its start. Cockpit gets metrics if its address is known."""
+    texts = [file.read_text() for file in configurations(stack["otel-collector"], {"COCKPIT_METRICS_URL": address})]
+    config = functools.reduce(merged, map(yaml.safe_load, texts))
+    pipelines = config["service"]["pipelines"]
+    assert pipelines.keys() == {"traces", "metrics", "logs", *(["metrics/cockpit"] if address else [])}
+    for part in ("receivers", "processors", "exporters"):
+        assert {name for pipeline in pipelines.values() for name in pipeline[part]} == config[part].keys()
+    assert set(config["service"]["extensions"]) == config["extensions"].keys()
+
+    used = set(re.findall(r"^[^#\n]*\$\{env:(\w+)\}", "\n".join(texts), re.MULTILINE))
+    given = re.findall(r"^(\w+)=$", (ROOT / "deploy/example/otel-collector.env").read_text(), re.MULTILINE)
+    assert used == (set(given) if address else set())
+
+
+def test_cockpit_gets_metrics_under_the_names_that_the_stack_sees() -> None:
+    """Rules and dashboards ask for the same ones: no option of either exporter makes others. The token goes along."""
+    files = ("otel-collector.yaml", "otel-collector-cockpit.yaml")
+    stack, cockpit = (yaml.safe_load((ROOT / "deploy" / file).read_text())["exporters"] for file in files)
+    assert stack["prometheus"].keys() == {"endpoint", "metric_expiration"}
+    assert cockpit["prometheusremotewrite"] == {
+        "endpoint": "${env:COCKPIT_METRICS_URL}/api/v1/push",
+        "headers": {"X-Token": "${env:COCKPIT_TOKEN}"},
+    }
+
+
+@ADDRESSES
+def test_docker_compose_hands_the_collector_what_is_filled_in(
+    stack: dict[str, Any], tmp_path: Path, address: str
+) -> None:
+    """With it comes the second configuration; the example alone leaves it out."""
+    command = compose()
+    if command is None:
+        pytest.skip("neither docker-compose nor the docker compose plugin is installed")
+    for file in (ROOT / "deploy/example").iterdir():
+        text = file.read_text().replace("COCKPIT_METRICS_URL=\n", f"COCKPIT_METRICS_URL={address}\n")
+        (tmp_path / file.name).write_text(text)
+    settings = os.environ | {"SECRETS_DIR": str(tmp_path)}
+    result = subprocess.run(
+        [*command, "--file", str(FILE), "config"], capture_output=True, text=True, cwd=ROOT, check=True, env=settings
+    )
+    collector = yaml.safe_load(result.stdout)["services"]["otel-collector"]
+    assert collector["environment"] == {"COCKPIT_METRICS_URL": address, "COCKPIT_TOKEN": ""}
+    names = ["otel-collector.yaml", *(["otel-collector-cockpit.yaml"] if address else [])]
+    told = stack["otel-collector"] | {"entrypoint": collector["entrypoint"]}
+    assert [file.name for file in configurations(told, collector["environment"])] == names
