@@ -43,6 +43,8 @@ class Waiting(Model):
     """Whether whoever asked for it may not approve it."""
     changed: str = ""
     """Why the last approval did not count; empty if nobody has tried."""
+    anew: bool = False
+    """Whether something else was shown before: somebody may still be looking at that."""
 
     @property
     def trouble(self) -> str:
@@ -111,7 +113,7 @@ def refusal(
         record: how it was decided already, if it was.
         by: whose word.
         reason: why.
-        fingerprint: of what he has seen; whatever is shown now if empty.
+        fingerprint: of what he has seen; if empty, the only one that has been shown so far.
     """
     if record:
         return f"there is nothing left to decide: {record}"
@@ -124,6 +126,8 @@ def refusal(
     if waiting.others_only and same_person(by, waiting.by):
         return f"{waiting.by} asked for it, and somebody else has to approve it (approval.others_only)"
     shown = waiting.proposal.fingerprint
+    if waiting.anew and not fingerprint:
+        return f"something else was shown at first: approve needs the fingerprint of what is shown now, {shown}"
     if fingerprint and fingerprint != shown:
         return f"what is shown now is {shown}, not {fingerprint}: look at it, and approve that"
     return ""

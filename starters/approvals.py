@@ -30,7 +30,7 @@ async def approve(run: Run[Any], by: str, reason: str = "", fingerprint: str = "
         run: which.
         by: who approves it.
         reason: for the record.
-        fingerprint: of what was seen; whatever the run shows by now if empty.
+        fingerprint: of what was seen; may be empty for as long as the run has shown one only.
 
     Raises:
         ApprovalRefused: nothing waits, it would do something else by now, or this person may not approve it.

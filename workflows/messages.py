@@ -68,7 +68,7 @@ class ApproveInput(Model):
     reason: str = ""
     """For the record."""
     fingerprint: str = ""
-    """Of what he has seen: refused if something else is shown by now. Empty: of whatever is shown."""
+    """Of what he has seen: refused if something else is shown by now. Empty: there has been one only."""
 
 
 class RejectInput(Model):

@@ -134,11 +134,15 @@ def test_what_was_not_seen_is_not_approved(home: House) -> None:
     assert "The last approval did not count" in home.details(run)
     assert "conflict vpc.main" in home.details(run)
     assert f"not {first}" in refused(home, run, fingerprint=first)
-    assert "conflicts stand in the way: vpc.main" in refused(home, run)
+    assert "needs the fingerprint of what is shown now" in refused(home, run)
+    shown = home.run(approvals.waiting(run))
+    assert shown
+    now = shown.proposal.fingerprint
+    assert "conflicts stand in the way: vpc.main" in refused(home, run, fingerprint=now)
     assert attributes(home, run) == (True, APPROVAL)
 
     home.api.request("DELETE", f"/vpc/v2/regions/fr-par/vpcs/{vpc}")
-    assert "is not what was shown" in refused(home, run)
+    assert "is not what was shown" in refused(home, run, fingerprint=now)
     approve(home, run, fingerprint=first)
     assert home.result(run).counts == {"keep": 0, "create": len(keys(data))}
 
