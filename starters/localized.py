@@ -35,6 +35,7 @@ def localized(
     local = copy.deepcopy(data)
     local.pop("project_id", None)
     local["production"] = False
+    local.pop("approval", None)
     network = local["network"]
     # The network ACL names addresses of the real network, and nothing filters on loopback.
     network.pop("acl", None)

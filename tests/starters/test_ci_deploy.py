@@ -17,6 +17,7 @@ from blueprint.release import contract
 from blueprint.release.contract import FactsInput
 from blueprint.release.facts import ReleaseFacts
 from blueprint.release.site import site_of
+from starters import approvals
 from starters.cli.exits import Exit
 from starters.engine import target_of
 from starters.rehearsal import ROOT
@@ -24,7 +25,7 @@ from starters.temporal_server import TemporalServer
 from tests.starters.ci_site import DEPLOY, Site
 from tests.starters.github_api import GitHubApi
 from tests.starters.runner import Runner
-from tests.workflows.fleet import NEW, Fleet, fleet_house
+from tests.workflows.fleet import NEW, OLD, Fleet, fleet_house
 from tests.workflows.house import UI, house
 from workflows.identity import TASK_QUEUE
 
@@ -50,8 +51,9 @@ def site(temporal: TemporalServer, tmp_path: Path) -> Iterator[tuple[Site, Fleet
     for name in ("stg", "prod"):
         data[name] = yaml.safe_load((ROOT / "environments" / f"{name}.yaml").read_text()) | {"org": org}
         data[name]["app"] |= {"soak": 0.1, "drain": 0.1}
-        # What a deploy backs up before it migrates is a matter of other tests.
-        data[name].pop("backup", None)
+        # What a deploy backs up before it migrates is a matter of other tests, and so is who approves it.
+        for section in ("backup", "approval"):
+            data[name].pop(section, None)
     sites = [site_of(environment, target_of(environment)) for environment in map(parse, data.values())]
     fleet = TwoFleets([node for found in sites if found for node in found.nodes])
     with house(temporal.address) as home, fleet_house(home, fleet, TASK_QUEUE):
@@ -78,6 +80,21 @@ def test_staging_then_production(site: tuple[Site, Fleet]) -> None:
     late = repository.runner.begin(DEPLOY, "deploy", "prod", "push", NEWER).ended()
     assert (late.code, late.outputs["result"]) == (Exit.DONE, "overtaken")
     assert repository.runs("prod", "deploy") == ["COMPLETED"]
+
+
+def test_production_waits_for_a_person(site: tuple[Site, Fleet]) -> None:
+    """As the repository's own file has it: the job goes on watching, and nothing is switched before somebody's word."""
+    repository, fleet = site
+    repository.write("prod", approval=yaml.safe_load((ROOT / "environments" / "prod.yaml").read_text())["approval"])
+    assert repository.runner.begin(DEPLOY, "deploy", "stg", "push", NEW).ended().code == Exit.DONE
+    job = repository.runner.begin(DEPLOY, "deploy", "prod", "push", NEW)
+    run = repository.current("prod")
+    repository.until(lambda: repository.home.run(approvals.waiting(run)))
+    assert set(fleet.currents()) == {OLD, NEW}
+    repository.home.run(approvals.approve(run, "ann", "as discussed"))
+    ended = job.ended()
+    assert (ended.code, ended.outputs["result"]) == (Exit.DONE, "released")
+    assert set(fleet.currents()) == {NEW}
 
 
 def test_what_does_not_do_in_staging(site: tuple[Site, Fleet]) -> None:

@@ -29,6 +29,7 @@ def data() -> dict[str, Any]:
     """Prod with two nodes, of an organization of its own."""
     data: dict[str, Any] = yaml.safe_load((ROOT / "environments" / "prod.yaml").read_text())
     data["nodes"]["core"]["count"] = 2
+    del data["approval"]
     return data | {"org": f"r{uuid.uuid4().hex[:8]}", "production": False}
 
 
