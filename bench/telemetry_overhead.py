@@ -2,24 +2,25 @@
 
 Three stacks take turns, one apply each: one with telemetry and two without, of which the second is the control. What it
 seems to cost more than the first is what this measurement cannot see. Machines are slower in one minute than in the
-next, so that turns are short, and each apply is compared with those right before and after it; and one process is
+next, so that turns are short, their order changes, and each apply is compared with one close by; and one process is
 slower than the next by its luck with memory and hashes, so that all stacks begin anew several times, with the same hash
 seed for all three. Nothing waits for Scaleway: the local one answers at once, so that the engine is all there is.
 
 All of the environment's settings are as a worker has them by default, but for where telemetry goes, and when: spans and
 lines leave after half a second instead of five, in more and smaller posts, and each turn goes on for longer than that.
-So all that an apply costs is in its own turn, and none of it in the next.
+So what an apply costs is in its own turn; only metrics, which leave once a minute, may do so in another one.
 
 Wall time is what a person waits for the apply. Processor time is that of the whole turn, of the worker, and of
 everything that the stack consists of (Temporal and the local Scaleway besides).
 
-The collector is a part of this process, but only takes bytes while anything is measured: that of a team is another
-program, and what it does with them is no cost of the engine's.
+The collector is a part of this process, but only takes bytes while a round lasts: that of a team is another program,
+and what it does with them is no cost of the engine's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,8 @@ SUMMARY = "apply of prod without latency, telemetry on against off, in turns: un
 
 ROUNDS, FULL_ROUNDS = 4, 12
 """How often all stacks begin anew."""
-TURNS = 12
-"""Applies of each in a round."""
+ORDERS = 2
+"""How often a round goes through all orders in which the three can take their turns."""
 MOST = 0.05
 _LEAVES_AFTER = 500
 """Milliseconds until spans and lines leave."""
@@ -101,7 +102,7 @@ async def measure(*, full: bool) -> Report:
             walls = [statistics.median(cost.wall for cost in costs[name]) for name in (OFF, ON)]
             shares = [_percent(share) for name in (ON, CONTROL) for share in more[name][-1]]
             report.rows.append((number + 1, *walls, *shares))
-        arrived = f"{len(collector.spans)} spans, {len(collector.metrics)} metrics, {len(collector.logs)} lines"
+            arrived = f"{len(collector.spans)} spans, {len(collector.metrics)} metrics, {len(collector.logs)} lines"
     report.require(bool(collector.spans and collector.metrics and collector.logs), "something of telemetry is missing")
     report.notes += [f"{name}: {_described(found)}" for name, found in more.items()]
     report.notes.append(f"arrived: {arrived}")
@@ -115,21 +116,17 @@ async def _round(number: int, collector: str) -> Mapping[str, Sequence[_Cost]]:
     leaving = {f"OTEL_{what}_SCHEDULE_DELAY": str(_LEAVES_AFTER) for what in ("BSP", "BLRP")}
     telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "LOG_FORMAT": "json", **leaving}
     async with AsyncExitStack() as entered:
-        names = _turned((OFF, ON, CONTROL), number)
+        orders = [*itertools.permutations((OFF, ON, CONTROL))]
+        names = orders[number % len(orders)]
         sides = {name: await _begun(entered, seed | (telemetry if name == ON else {})) for name in names}
         for side in sides.values():
             for _ in range(_WARM):
                 await side.apply()
         costs: dict[str, list[_Cost]] = {name: [] for name in names}
-        for turn in range(TURNS):
-            for name in _turned(names, turn):
+        for order in orders * ORDERS:
+            for name in order:
                 costs[name].append(await sides[name].apply())
         return costs
-
-
-def _turned(names: Sequence[str], by: int) -> Sequence[str]:
-    first = by % len(names)
-    return (*names[first:], *names[:first])
 
 
 async def _begun(entered: AsyncExitStack, environment: Mapping[str, str]) -> _Side:

@@ -25,7 +25,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 from temporalio import activity, workflow
@@ -65,7 +65,9 @@ class RunTracing(TracingInterceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Called by the worker for each activity."""
-        return _AttemptSpan(next)
+        provider = trace.get_tracer_provider()
+        # Somebody else's knows only Temporal's way.
+        return _AttemptSpan(next, provider) if isinstance(provider, Provider) else super().intercept_activity(next)
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
@@ -86,39 +88,47 @@ class RunTracing(TracingInterceptor):
 
 
 class _AttemptSpan(ActivityInboundInterceptor):
-    """A span for each attempt of an activity, as Temporal's interceptor would write it."""
+    """A span for each attempt of an activity, as Temporal's interceptor would write it, but for tracebacks.
+
+    Those are in the log; the span has the error's type and message.
+
+    Args:
+        next: what it is put around.
+        provider: writes it.
+    """
+
+    def __init__(self, next: ActivityInboundInterceptor, provider: Provider) -> None:
+        super().__init__(next)
+        self._provider = provider
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        provider = trace.get_tracer_provider()
-        if not isinstance(provider, Provider):
-            return await super().execute_activity(input)
         info = activity.info()
+        name = f"RunActivity:{info.activity_type}"
         header = input.headers.get(_HEADER)
         parent = _parent_in(header.data) if header else INVALID_SPAN_CONTEXT
-        if not parent.is_valid:
-            # Of a worker that writes no spans.
-            ids = ids_of(info.workflow_run_id or "")
-            parent = SpanContext(*ids, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+        told = parent.is_valid
+        if not told:
+            # The run was begun by a worker that writes no spans.
+            parent = SpanContext(*ids_of(info.workflow_run_id or str(uuid.uuid4())), is_remote=True)
+        context = self._provider.sampled_child_of(parent, name, known=told)
         attributes: dict[str, AttributeValue] = {
             "temporalActivityID": info.activity_id,
             "temporalWorkflowID": info.workflow_id or "",
             "temporalRunID": info.workflow_run_id or "",
         }
-        span, began, status = OpenSpan(provider.child_of(parent), attributes), time.time_ns(), WELL
-        before = attach(trace.set_span_in_context(span))
+        began, status = time.time_ns(), WELL
+        before = attach(trace.set_span_in_context(OpenSpan(context, attributes)))
         try:
             return await super().execute_activity(input)
         except Exception as error:
-            # What is expected, as "not ready yet", is no error.
+            attributes["error.type"] = getattr(error, "type", None) or type(error).__name__
+            # What is expected, as "not ready yet", is no failure.
             if getattr(error, "category", None) is not ApplicationErrorCategory.BENIGN:
                 status = Status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
             raise
         finally:
             detach(before)
-            name = f"RunActivity:{info.activity_type}"
-            provider.write(
-                name, span.get_span_context(), parent, began, attributes, kind=SpanKind.SERVER, status=status
-            )
+            self._provider.write(name, context, parent, began, attributes, kind=SpanKind.SERVER, status=status)
 
 
 class _RunSpans(TracingWorkflowInboundInterceptor):

@@ -10,9 +10,19 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 from opentelemetry.util.types import AttributeValue
 
 SCOPE = InstrumentationScope("scaleway_infra")
@@ -20,7 +30,7 @@ WELL, FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
 class Provider(TracerProvider):
-    """The SDK's, which writes such spans, too.
+    """The SDK's, which writes such spans, too: for processors that were added, and look at a span at its end only.
 
     Args:
         settings: see `TracerProvider`.
@@ -37,13 +47,25 @@ class Provider(TracerProvider):
 
     def child_of(self, parent: SpanContext) -> SpanContext:
         """What a new part of that span is known by. It is sampled if that one is."""
-        return SpanContext(
-            parent.trace_id,
-            self.id_generator.generate_span_id(),
-            is_remote=False,
-            trace_flags=parent.trace_flags,
-            trace_state=parent.trace_state,
+        return self._part_of(parent, parent.trace_flags)
+
+    def sampled_child_of(self, parent: SpanContext, name: str, *, known: bool) -> SpanContext:
+        """The same for a span whose parent may be of another process, so that the sampler has its say.
+
+        Args:
+            parent: whose part it is.
+            name: of the new span.
+            known: whether the parent was told to this process; if not, its decision was not either.
+        """
+        context = set_span_in_context(NonRecordingSpan(parent), Context()) if known else Context()
+        found = self.sampler.should_sample(context, parent.trace_id, name)
+        return self._part_of(
+            parent, TraceFlags(TraceFlags.SAMPLED if found.decision is Decision.RECORD_AND_SAMPLE else 0)
         )
+
+    def _part_of(self, parent: SpanContext, flags: TraceFlags) -> SpanContext:
+        span_id = self.id_generator.generate_span_id()
+        return SpanContext(parent.trace_id, span_id, False, trace_flags=flags, trace_state=parent.trace_state)
 
     def write(
         self,
@@ -65,7 +87,7 @@ class Provider(TracerProvider):
             context: what `child_of` gave.
             parent: whose part it is.
             began: when, in nanoseconds since the epoch.
-            attributes: nobody may change them any more.
+            attributes: as they are now.
             kind: a call to the outside, unless it is said.
             status: how it ended.
         """
@@ -76,7 +98,8 @@ class Provider(TracerProvider):
             context,
             parent,
             self.resource,
-            attributes,
+            # What cannot be hashed could not be encoded, and its whole batch would be lost.
+            {key: tuple(value) if isinstance(value, list) else value for key, value in attributes.items()},
             kind=kind,
             status=status,
             start_time=began,
@@ -101,3 +124,7 @@ class OpenSpan(NonRecordingSpan):
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """See `Span`."""
         self.attributes.update(attributes)
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        """See `Span`."""
+        self.attributes[key] = value

@@ -23,12 +23,13 @@ def tracing() -> list[Interceptor]:
         return []
     # Only now: the command line starts sooner without them.
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     from telemetry.run_spans import Ids, RunTracing
     from telemetry.spans import Provider
 
-    if not isinstance(trace.get_tracer_provider(), Provider):
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
         provider = Provider(
             resource=Resource.create({SERVICE_NAME: settings.service()}),
             id_generator=Ids(),

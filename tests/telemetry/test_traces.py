@@ -13,9 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
@@ -24,6 +27,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from blueprint.release.record import Origin
 from starters.engine import Engine
 from starters.temporal_server import TemporalServer
+from telemetry import calls
 from telemetry.run_spans import RunTracing, ids_of
 from tests.emulator.conftest import running
 from tests.telemetry.spans import installed
@@ -71,11 +75,11 @@ def of_trace(spans: InMemorySpanExporter, root: str) -> Sequence[ReadableSpan]:
     found = spans.get_finished_spans()
     (start,) = [span for span in found if span.name == root]
     assert start.context
-    trace = [span for span in found if span.context and span.context.trace_id == start.context.trace_id]
-    ids = {span.context.span_id for span in trace if span.context}
-    astray = [span.name for span in trace if span is not start and (not span.parent or span.parent.span_id not in ids)]
+    whole = [span for span in found if span.context and span.context.trace_id == start.context.trace_id]
+    ids = {span.context.span_id for span in whole if span.context}
+    astray = [span.name for span in whole if span is not start and (not span.parent or span.parent.span_id not in ids)]
     assert not astray
-    return trace
+    return whole
 
 
 def replay(house: House, handle: WorkflowHandle[Any, Any]) -> None:
@@ -219,5 +223,40 @@ def test_an_attempt_of_a_worker_that_found_no_trace(
     assert span.context
     assert span.parent
     assert (span.context.trace_id, span.parent.span_id) == ids_of(environment.info.workflow_run_id or "")
+    assert told(span).get("error.type") == (getattr(error, "type", None) or type(error).__name__ if error else None)
     assert span.status.status_code is status
     assert (span.status.description or "") == ("ApplicationError: refused" if status is StatusCode.ERROR else "")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "header", "kept"),
+    [
+        (ALWAYS_OFF, "01", 0),
+        (ALWAYS_ON, "00", 2),
+        (ParentBased(ALWAYS_OFF), "01", 2),
+        (ParentBased(ALWAYS_ON), "00", 0),
+        (ParentBased(ALWAYS_OFF), "", 0),
+        (ParentBased(ALWAYS_ON), "", 2),
+    ],
+)
+def test_the_sampler_decides(
+    monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter, sampler: Sampler, header: str, kept: int
+) -> None:
+    """About an attempt, with its calls; in a run whose trace is kept, or is not, or that has none."""
+    provider = trace.get_tracer_provider()
+    monkeypatch.setattr(provider, "sampler", sampler)
+    carrier = json.dumps({"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-{header}"}).encode()
+
+    class Next(ActivityInboundInterceptor):
+        def __init__(self) -> None:
+            pass
+
+        async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+            calls.http("", "GET", "http://127.0.0.1/").end()
+
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, workflow_run_id=str(uuid.uuid4()))
+    headers = {"_tracer-data": Payload(data=carrier)} if header else {}
+    given = ExecuteActivityInput(fn=print, args=(), executor=None, headers=headers)
+    asyncio.run(environment.run(RunTracing().intercept_activity(Next()).execute_activity, given))
+    assert len(spans.get_finished_spans()) == kept
