@@ -12,6 +12,7 @@ from blueprint.contract import InventoryInput
 from blueprint.release.contract import MigrationPlan
 from starters import backups
 from starters.engine import Run
+from tests.ui.mishaps_lookout import Lookout, lookout_house
 from tests.workflows.fleet import Fleet, fleet_house
 from tests.workflows.house import House, request, small
 from tests.workflows.test_upkeep import Applied
@@ -25,6 +26,7 @@ from workflows.backup.messages import (
     RestoreInstanceInput,
     RetentionInput,
 )
+from workflows.health import Health
 from workflows.identity import ENVIRONMENT
 from workflows.look import Status
 
@@ -37,6 +39,8 @@ SKIPPED: Ending = ("skipped", "failed", "completed")
 """A step waits, and somebody skips it; the run says at its end what it lacks, and is started again later."""
 AGAIN: Ending = ("failed", "completed")
 """The run ends, and has left nothing half done; it is started again."""
+UNKNOWN: Ending = ("unknown", "completed")
+"""A look waits for nobody. Its page says what could not be looked at, and what could; the next look sees it all."""
 ALONE: Ending = ("completed",)
 """The run does without, and nobody is needed."""
 
@@ -278,5 +282,29 @@ RESTORES = (
     Mishap("drill_remove_objects", AGAIN, "remove", _vault("remove", _drill)),
 )
 
-MISHAPS: Mapping[str, Mishap] = {mishap.activity: mishap for mishap in (*CHANGES, *RELEASES, *BACKUPS, *RESTORES)}
+
+# -- health: a lookout that cannot look --------------------------------------------------------------------------------
+
+
+def _unseen(call: str) -> Callable[[House, ExitStack], Scene]:
+    """A look at health in which the call fails."""
+
+    def begin(home: House, stack: ExitStack) -> Scene:
+        lookout = Lookout()
+        engine = stack.enter_context(lookout_house(home, lookout))
+        lookout.wrong[call] = "unavailable"
+        run = home.run(engine.look(Health.run, "health", lookout.site.target, lookout.site))
+        return Scene(run, lookout.site.target.environment, lookout.wrong.clear)
+
+    return begin
+
+
+HEALTH = tuple(
+    Mishap(f"health_{group}", UNKNOWN, f"look at {group}", _unseen(f"look at {group}"))
+    for group in ("names", "traffic", "queues", "inside")
+)
+
+MISHAPS: Mapping[str, Mishap] = {
+    mishap.activity: mishap for mishap in (*CHANGES, *RELEASES, *BACKUPS, *RESTORES, *HEALTH)
+}
 """By type of activity."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
+from importlib import import_module
+from pkgutil import walk_packages
 
 import pytest
 
-from blueprint import contract
-from blueprint.backup import contract as backup
+import blueprint
 from blueprint.contract import ActivityType
-from blueprint.release import contract as release
-from tests.ui.mishaps import AGAIN, MISHAPS, Mishap, Scene
+from tests.ui.mishaps import AGAIN, HEALTH, MISHAPS, UNKNOWN, Mishap, Scene
 from tests.ui.ui_requests import Json, UiRequests
 from tests.workflows.house import House
 
 
 def test_every_activity_goes_wrong_here() -> None:
     """The table below leaves none out."""
-    known = [value for module in (contract, release, backup) for value in vars(module).values()]
+    names = [found.name for found in walk_packages(blueprint.__path__, "blueprint.") if not found.ispkg]
+    contracts = [import_module(name) for name in names if name.rpartition(".")[2] == "contract"]
+    known = [value for contract in contracts for value in vars(contract).values()]
     assert set(MISHAPS) == {kind.name for kind in known if isinstance(kind, ActivityType)}
 
 
@@ -36,11 +39,15 @@ def test_mended(mishap: Mishap, home: House, requests_of_ui: UiRequests) -> None
                 if stage == "parked":
                     scene.mend()
                 assert ui.update(run, "retry" if stage == "parked" else "skip") == ""
-            elif stage == "failed":
+            elif stage in ("failed", "unknown"):
+                if stage == "unknown":
+                    unseen(ui, run, mishap)
                 assert mishap.ending != AGAIN or mishap.names in ui.failure(run)
                 scene.mend()
                 ui.start_like(run)
             assert ui.without_summary(run) == []
+        if mishap.ending == UNKNOWN:
+            assert f"all {len(HEALTH)} checks are well" in ui.current_details(run)
         assert mishap.activity in failed, "it is this one that went wrong"
 
 
@@ -49,7 +56,7 @@ def reach(ui: UiRequests, scene: Scene, stage: str) -> Json:
     where = f"Environment = '{scene.environment}'"
     if stage in ("parked", "skipped"):
         return ui.until(f"{where} AND NeedsOperator = true AND ExecutionStatus = 'Running'")
-    if stage == "failed":
+    if stage in ("failed", "unknown"):
         return ui.until(f"{where} AND ExecutionStatus = 'Failed'")
     return ui.until(f"WorkflowId = '{scene.run.handle.id}' AND ExecutionStatus = 'Completed'")
 
@@ -66,3 +73,14 @@ def understood(ui: UiRequests, run: Json, mishap: Mishap) -> None:
     by = ui.memo(run)["by"]
     assert by in summary
     assert f"Asked for by {by}" in static
+
+
+def unseen(ui: UiRequests, run: Json, mishap: Mishap) -> None:
+    """The page tells what could not be looked at from what could, and the run's end says what to do."""
+    details = ui.current_details(run)
+    assert f"- **could not be checked**: {mishap.names}: made to fail" in details
+    others = {other.activity.removeprefix("health_") for other in HEALTH if other != mishap}
+    assert set(re.findall(r"^\| `(\w+)` \| up \|", details, re.MULTILINE)) == others
+    ended = ui.failure(run)
+    assert mishap.names in ended
+    assert "see that the worker can look" in ended
