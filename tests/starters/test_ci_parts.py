@@ -87,6 +87,15 @@ def test_steps_hear_of_a_cancelled_job(path: Path) -> None:
         assert ("concurrency" in job) == (name == "plan")
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_jobs_that_change_something_name_their_environment(path: Path) -> None:
+    """GitHub's environment of that name may ask for reviewers before it hands the key over."""
+    jobs = yaml.safe_load(path.read_text())["jobs"]
+    named = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
+    assert named == dict.fromkeys(jobs.keys() & {"apply", "deploy"}, "${{ matrix.environment }}")
+    assert named
+
+
 def test_the_files_are_valid() -> None:
     """As actionlint reads them."""
     if found := shutil.which("actionlint"):
