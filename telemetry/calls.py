@@ -19,6 +19,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
+from blueprint.errors import EngineError
 from telemetry import metrics
 from telemetry.catalogue import HTTP_REQUEST, SSH_COMMAND, Metric
 from telemetry.spans import FAILED, SCOPE, WELL, Provider
@@ -96,7 +97,7 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind and _ERROR not in self._attributes:
-            self.failed(str(getattr(error, "code", kind.__name__)))
+            self.failed(error.code if isinstance(error, EngineError) else kind.__name__)
         self.end()
 
 
