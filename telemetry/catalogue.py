@@ -150,7 +150,11 @@ HEALTH_DURATION = Metric(
     "scaleway_infra.health.duration", "gauge", "s", "How long a check from outside took the last time.", _CHECK
 )
 HEALTH_CERTIFICATE = Metric(
-    "scaleway_infra.health.certificate.remaining", "gauge", "s", "For how long a certificate is valid still.", _CHECK
+    "scaleway_infra.health.certificate.remaining",
+    "gauge",
+    "s",
+    "For how long a certificate is valid still: 0 or less if none was shown that is.",
+    _CHECK,
 )
 DRIFT = Metric(
     "scaleway_infra.drift.changes",
@@ -158,6 +162,13 @@ DRIFT = Metric(
     "{change}",
     "Objects that were not as the file says, the last time that somebody looked for drift.",
     ("environment",),
+)
+LOOK_AGE = Metric(
+    "scaleway_infra.look.age",
+    "gauge",
+    "s",
+    "Since when nobody has seen all that a schedule wants to be looked at. Operation: health or drift.",
+    ("environment", "operation"),
 )
 
 METRICS = (
@@ -184,5 +195,6 @@ METRICS = (
     HEALTH_DURATION,
     HEALTH_CERTIFICATE,
     DRIFT,
+    LOOK_AGE,
 )
 """All of them: a metric that is not here leaves no process."""

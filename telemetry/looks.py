@@ -30,6 +30,14 @@ class Figure(NamedTuple):
     value: float
     attributes: Mapping[str, str]
 
+    def after(self, seconds: float) -> float:
+        """Its value so many seconds after the look."""
+        return self.value + seconds * _A_SECOND.get(self.metric, 0)
+
+
+_A_SECOND: Mapping[Metric, int] = {BACKUP_AGE: 1, BACKUP_RPO: 1, HEALTH_CERTIFICATE: -1}
+"""What each second adds to a value while nobody looks."""
+
 
 _OF_ASSET: Mapping[Metric, Callable[[AssetHealth], float | None]] = {
     BACKUP_AGE: lambda asset: asset.newest_age,
@@ -57,8 +65,9 @@ def of_checks(environment: str, checks: Iterable[Check]) -> Iterator[Figure]:
         known = {"environment": environment, "check": check.name}
         yield Figure(HEALTH_UP, float(check.up), known)
         yield Figure(HEALTH_DURATION, check.seconds, known)
-        if check.certificate_seconds is not None:
-            yield Figure(HEALTH_CERTIFICATE, check.certificate_seconds, known)
+        if check.name.startswith("tls/"):
+            # A gauge keeps its last value: one that was good before would go on being so.
+            yield Figure(HEALTH_CERTIFICATE, check.certificate_seconds or 0.0, known)
 
 
 def of_drift(environment: str, changes: int) -> Iterator[Figure]:

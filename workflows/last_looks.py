@@ -1,23 +1,26 @@
-"""What the last look at backups, health and drift has found, told by every worker.
+"""What the last look at backups, health and drift has found, and how long ago that was, told by every worker.
 
 A gauge says what its worker saw last. With two workers, the one that did not look this time would go on saying what was
 true before, and an alarm would ring on, or not at all; and one that has just started would know nothing until the next
-night. What runs found is in Temporal, for all of them.
+night. What runs found is in Temporal, for all of them. Ages go on while nobody looks, so they are told anew each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, ScheduleListActionStartWorkflow, WorkflowExecution, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from blueprint.contract import DRIFT_WORKFLOW
 from blueprint.health.contract import HEALTH_WORKFLOW, HealthOutput
 from telemetry import metrics
+from telemetry.catalogue import LOOK_AGE
 from telemetry.looks import Figure, of_assets, of_checks, of_drift
 from workflows.backup.messages import BackupOutput, DrillOutput
 from workflows.identity import ENVIRONMENT
@@ -29,28 +32,35 @@ class _Look:
     """What a type of workflow finds.
 
     Attributes:
+        about: what it looks at: of several about the same, the newest has the last word.
         gives: its result; if it fails, that is in its error's details.
         figures: what it says, of that environment.
-        back: how far back the last one may be.
     """
 
+    about: str
     gives: type[Any]
     figures: Callable[[str, Any], Iterator[Figure]]
-    back: timedelta
 
 
 _LOOKS: Mapping[str, _Look] = {
-    DRIFT_WORKFLOW: _Look(DriftOutput, lambda where, out: of_drift(where, len(out.plan.changes)), timedelta(days=2)),
-    HEALTH_WORKFLOW: _Look(HealthOutput, lambda where, out: of_checks(where, out.checks), timedelta(hours=1)),
-    "Backup": _Look(BackupOutput, lambda where, out: of_assets(where, out.assets), timedelta(days=2)),
-    "Drill": _Look(DrillOutput, lambda where, out: of_assets(where, out.assets), timedelta(days=2)),
+    DRIFT_WORKFLOW: _Look("drift", DriftOutput, lambda where, out: of_drift(where, len(out.plan.changes))),
+    HEALTH_WORKFLOW: _Look("health", HealthOutput, lambda where, out: of_checks(where, out.checks)),
+    "Backup": _Look("backup", BackupOutput, lambda where, out: of_assets(where, out.assets)),
+    "Drill": _Look("backup", DrillOutput, lambda where, out: of_assets(where, out.assets)),
 }
-_MOST = 50
-"""Runs of a type that are looked through for the last one of each environment."""
+_AGES = (DRIFT_WORKFLOW, HEALTH_WORKFLOW)
+"""Looks whose own age is told; a backup tells the age of what it made."""
+_DONE, _FAILED = "Completed", "Failed"
+_TRIED = 5
+"""Runs of an environment that are read until one says something: some fail before they have looked."""
+_UNLISTED = timedelta(minutes=1)
+"""How much later than others Temporal may list a run that has ended."""
+_AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED)
+log = logging.getLogger(__name__)
 
 
 class LastLooks:
-    """Tells of each last look once it has ended.
+    """Tells what the last looks found, however old they are: as far back as Temporal keeps runs.
 
     Args:
         client: connected to Temporal.
@@ -58,36 +68,108 @@ class LastLooks:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._told: dict[tuple[str, str], datetime] = {}
+        self._known: dict[tuple[str, str, str], datetime] = {}
+        """By type, end and environment: when the newest run ended that was read, or could not be."""
+        self._found: dict[tuple[str, str], tuple[datetime, tuple[Figure, ...]]] = {}
+        """By what it is about and environment: when the last look ended that says something, and what it says."""
+        self._scheduled: dict[tuple[str, str], datetime] = {}
+        """By type and environment: since when there is a schedule for it."""
 
     async def tell(self) -> None:
-        """Tell what is new.
+        """Take in what is new, and tell everything as it is now.
 
         Raises:
-            RPCError: Temporal does not answer.
+            RPCError: Temporal does not answer; what was known before is told all the same.
         """
-        found: dict[tuple[str, str], tuple[datetime, str, str]] = {}
-        for name, look in _LOOKS.items():
-            since = (datetime.now(UTC) - look.back).isoformat()
-            query = f'WorkflowType = "{name}" AND ExecutionStatus IN ("Completed", "Failed") AND CloseTime > "{since}"'
-            async for run in self._client.list_workflows(query, limit=_MOST):
-                key = name, run.typed_search_attributes.get(ENVIRONMENT) or ""
-                assert run.close_time
-                if run.close_time > max(self._told.get(key, run.start_time), found.get(key, (run.start_time,))[0]):
-                    found[key] = run.close_time, run.id, run.run_id
-        # Backups and drills tell the same gauges: the newest has the last word.
-        for (name, environment), (closed, workflow_id, run_id) in sorted(found.items(), key=lambda item: item[1]):
-            output = await self._output(workflow_id, run_id, _LOOKS[name].gives)
-            if output is not None:
-                for metric, value, attributes in _LOOKS[name].figures(environment, output):
-                    metrics.record(metric, value, attributes)
-            self._told[name, environment] = closed
+        try:
+            for name in _LOOKS:
+                for end in (_DONE, _FAILED):
+                    async for environment in self._news(name, end):
+                        await self._take(name, end, environment)
+            before, self._scheduled = self._scheduled, await self._schedules()
+            for gone in before.keys() - self._scheduled.keys():
+                # A gauge keeps its last value, and nobody wants that look any more.
+                metrics.record(LOOK_AGE, 0, self._about(*gone))
+        finally:
+            self._record(datetime.now(UTC))
 
-    async def _output(self, id: str, run_id: str, gives: type[Any]) -> Any:
+    async def _news(self, name: str, end: str) -> AsyncIterator[str]:
+        """Environments where a run of that type has ended so since the last time, each once."""
+        query = f'WorkflowType = "{name}" AND ExecutionStatus = "{end}" AND {ENVIRONMENT.name} IS NOT NULL'
+        known = [at for (*which, _), at in self._known.items() if which == [name, end]]
+        if known:
+            query += f' AND CloseTime > "{(max(known) - _UNLISTED).isoformat()}"'
+        found: list[str] = []
+        while True:
+            listed = ", ".join(f'"{environment}"' for environment in found)
+            others = f"{query} AND {ENVIRONMENT.name} NOT IN ({listed})" if found else query
+            runs = [run async for run in self._client.list_workflows(others, limit=1, page_size=1)]
+            if not runs:
+                return
+            found.append(runs[0].typed_search_attributes[ENVIRONMENT])
+            yield found[-1]
+
+    async def _take(self, name: str, end: str, environment: str) -> None:
+        """Keep what the newest of an environment's runs says that says anything."""
+        query = f'WorkflowType = "{name}" AND ExecutionStatus = "{end}" AND {ENVIRONMENT.name} = "{environment}"'
+        key, about = (name, end, environment), (_LOOKS[name].about, environment)
+        newest = known = self._known.get(key)
+        async for run in self._client.list_workflows(query, limit=_TRIED, page_size=_TRIED):
+            assert run.close_time
+            if known and run.close_time <= known:
+                break
+            newest = max(newest or run.close_time, run.close_time)
+            if figures := await self._figures(run, _LOOKS[name], environment):
+                if about not in self._found or run.close_time > self._found[about][0]:
+                    self._found[about] = run.close_time, figures
+                break
+        if newest:
+            self._known[key] = newest
+
+    async def _figures(self, run: WorkflowExecution, look: _Look, environment: str) -> tuple[Figure, ...]:
+        """What a run says; nothing if it failed before it found anything, or cannot be read, which is logged."""
+        try:
+            output = await self._output(run, look.gives)
+            return tuple(look.figures(environment, output)) if output is not None else ()
+        except Exception as error:
+            if isinstance(error, RPCError) and error.status in _AWAY:
+                raise
+            # It is of other code, or written with a key that is not here: to try again would not help.
+            log.warning("what %s (%s) found cannot be read: %s", run.id, run.run_id, type(error).__name__)
+            return ()
+
+    async def _output(self, run: WorkflowExecution, gives: type[Any]) -> Any:
         """What a run found; None if it failed before it found anything."""
-        handle = self._client.get_workflow_handle(id, run_id=run_id, result_type=gives)
+        handle = self._client.get_workflow_handle(run.id, run_id=run.run_id, result_type=gives)
         try:
             return await handle.result(follow_runs=False)
         except WorkflowFailureError as error:
             details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
             return gives.model_validate(details[0]) if details else None
+
+    async def _schedules(self) -> dict[tuple[str, str], datetime]:
+        """Since when each environment is looked at by the clock: where it is not, no look is missing."""
+        found = {}
+        async for schedule in await self._client.list_schedules():
+            action = schedule.schedule.action if schedule.schedule else None
+            if isinstance(action, ScheduleListActionStartWorkflow) and action.workflow in _AGES:
+                key = action.workflow, schedule.typed_search_attributes.get(ENVIRONMENT) or ""
+                found[key] = self._scheduled.get(key) or await self._made(schedule.id)
+        return found
+
+    async def _made(self, schedule_id: str) -> datetime:
+        description = await self._client.get_schedule_handle(schedule_id).describe()
+        return description.info.created_at
+
+    def _record(self, now: datetime) -> None:
+        for ended, figures in self._found.values():
+            for figure in figures:
+                metrics.record(figure.metric, figure.after((now - ended).total_seconds()), figure.attributes)
+        for (name, environment), made in self._scheduled.items():
+            # One that failed has not seen everything; and before there was a schedule, nobody had to look.
+            looked = max(made, self._known.get((name, _DONE, environment), made))
+            metrics.record(LOOK_AGE, (now - looked).total_seconds(), self._about(name, environment))
+
+    @staticmethod
+    def _about(name: str, environment: str) -> dict[str, str]:
+        return {"environment": environment, "operation": _LOOKS[name].about}

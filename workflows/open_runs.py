@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from temporalio.client import Client
@@ -56,18 +56,24 @@ async def _tell(client: Client, every: float) -> None:
     known: Mapping[Key, int] = {}
     looks = LastLooks(client)
     while True:
-        try:
+        with _going_on("open runs"):
             found = [run.typed_search_attributes async for run in client.list_workflows(OPEN)]
-            await looks.tell()
-        except Exception as error:
-            # Temporal is away, or a run of other code ended with what this code cannot read: no reason to fall silent.
-            log.warning("runs cannot be told as metrics: %s", type(error).__name__)
-        else:
             known = counted(found, known)
             for (environment, operation, state), number in known.items():
                 told = {"environment": environment, "operation": operation, "state": state}
                 metrics.record(RUNS, number, told)
+        with _going_on("the last looks"):
+            await looks.tell()
         await asyncio.sleep(every)
+
+
+@contextmanager
+def _going_on(what: str) -> Iterator[None]:
+    """Log what goes wrong: mostly Temporal is away, which is no reason to fall silent for ever."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s cannot be told as metrics: %s", what, type(error).__name__)
 
 
 def counted(found: Iterable[TypedSearchAttributes], known: Iterable[Key] = ()) -> Mapping[Key, int]:
