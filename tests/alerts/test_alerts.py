@@ -13,6 +13,7 @@ import yaml
 
 from blueprint import alerts
 from blueprint.names import Names
+from tests.telemetry.asked import OWN, unknown
 
 SERIES = Path(__file__).parent
 OPERATIONS = SERIES.parent.parent / "docs/operations.md"
@@ -88,6 +89,20 @@ def test_every_rule_says_how_urgent_it_is_and_what_to_do(group: str, alert: str)
     page, _, anchor = rule["annotations"]["runbook"].partition("#")
     assert page == "docs/operations.md"
     assert [word for word in PARTS if word not in _pages()[anchor].lower()] == []
+
+
+@pytest.mark.parametrize(("group", "alert"), RULES)
+def test_what_a_rule_asks_the_engine_for_is_exported(group: str, alert: str) -> None:
+    """Metrics and labels are in the catalogue: a rule about others would never fire. `test_dashboards` sees it fail."""
+    assert not unknown(GROUPS[group].rules[alert]["expr"])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_series_of_tests_are_those_that_are_exported(group: str) -> None:
+    """With the label that tells workers apart: a rule that is right without it may be wrong with it."""
+    tests: list[dict[str, Any]] = yaml.safe_load((SERIES / f"{group}.yaml").read_text())["tests"]
+    series = [item["series"] for test in tests for item in test["input_series"] if item["series"].startswith(OWN)]
+    assert [item for item in series if unknown(item) or "instance=" not in item] == []
 
 
 def test_every_page_is_about_a_rule() -> None:
