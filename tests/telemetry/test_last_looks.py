@@ -195,7 +195,7 @@ def test_what_cannot_be_read_costs_nothing_else(
 
 def test_a_look_that_is_missing(home: House, collector: Collector, environment: str) -> None:
     """A schedule that is paused; a run that could not look is no look. Without a schedule nobody has to."""
-    looked(home, "Drift", environment, {"plan": {}})
+    looked(home, "Drift", environment, {"plan": {"environment": environment}})
 
     async def schedule() -> Any:
         action = ScheduleActionStartWorkflow("Health", id=f"{environment}/x", task_queue=home.task_queue)
