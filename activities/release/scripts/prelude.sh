@@ -16,7 +16,7 @@ hiding() {
     grep -vE "^(${names// /|})=" "$env_file" |
         sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=//; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
             p; s|^[^:]*://[^:/@]*:([^@/]*)@.*|\1|p' |
-        awk 'length >= 6 { print length, $0 }' | sort -rnu | cut -d " " -f 2- |
+        awk 'length >= 6 { print length, $0 }' | sort -rn | uniq | cut -d " " -f 2- |
         sed 's/[][\.*^$/]/\\&/g; s|.*|s/&/[secret]/g|'
 }
 # Applications print what they like, and what reaches the worker is kept in its log and in Temporal.
