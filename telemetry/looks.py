@@ -22,6 +22,9 @@ from telemetry.catalogue import (
     Metric,
 )
 
+Series = tuple[Metric, frozenset[tuple[str, str]]]
+"""A gauge, and what of it is told."""
+
 
 class Figure(NamedTuple):
     """A value of one gauge."""
@@ -29,6 +32,11 @@ class Figure(NamedTuple):
     metric: Metric
     value: float
     attributes: Mapping[str, str]
+
+    @property
+    def series(self) -> Series:
+        """What it is a value of."""
+        return self.metric, frozenset(self.attributes.items())
 
     def after(self, seconds: float) -> float:
         """Its value so many seconds after the look."""

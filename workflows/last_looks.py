@@ -8,7 +8,8 @@ night. What runs found is in Temporal, for all of them. Ages go on while nobody 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,8 +21,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from blueprint.contract import DRIFT_WORKFLOW
 from blueprint.health.contract import HEALTH_WORKFLOW, HealthOutput
 from telemetry import metrics
-from telemetry.catalogue import LOOK_AGE
-from telemetry.looks import Figure, of_assets, of_checks, of_drift
+from telemetry.catalogue import LOOK_AGE, Metric
+from telemetry.looks import Figure, Series, of_assets, of_checks, of_drift
 from workflows.backup.messages import BackupOutput, DrillOutput
 from workflows.identity import ENVIRONMENT
 from workflows.messages import DriftOutput
@@ -53,8 +54,6 @@ _AGES = (DRIFT_WORKFLOW, HEALTH_WORKFLOW)
 _DONE, _FAILED = "Completed", "Failed"
 _TRIED = 5
 """Runs of an environment that are read until one says something: some fail before they have looked."""
-_UNLISTED = timedelta(minutes=1)
-"""How much later than others Temporal may list a run that has ended."""
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED)
 log = logging.getLogger(__name__)
 
@@ -64,14 +63,18 @@ class LastLooks:
 
     Args:
         client: connected to Temporal.
+        listed_within: how much later than others Temporal may list a run that has ended.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, listed_within: timedelta = timedelta(minutes=1)) -> None:
         self._client = client
+        self._listed_within = listed_within
         self._known: dict[tuple[str, str, str], datetime] = {}
         """By type, end and environment: when the newest run ended that was read, or could not be."""
-        self._found: dict[tuple[str, str], tuple[datetime, tuple[Figure, ...]]] = {}
-        """By what it is about and environment: when the last look ended that says something, and what it says."""
+        self._since: dict[tuple[str, str], datetime] = {}
+        """By type and end: all runs that were listed by then are known."""
+        self._found: dict[tuple[str, str], Mapping[Series, tuple[datetime, Figure]]] = {}
+        """By what it is about and environment: what the last looks say, and when they ended."""
         self._scheduled: dict[tuple[str, str], datetime] = {}
         """By type and environment: since when there is a schedule for it."""
 
@@ -86,19 +89,21 @@ class LastLooks:
                 for end in (_DONE, _FAILED):
                     async for environment in self._news(name, end):
                         await self._take(name, end, environment)
+                    # Not before: if Temporal goes away halfway, the rest would never be asked for again.
+                    ended = [at for (*which, _), at in self._known.items() if which == [name, end]]
+                    if ended:
+                        self._since[name, end] = max(ended)
             before, self._scheduled = self._scheduled, await self._schedules()
             for gone in before.keys() - self._scheduled.keys():
-                # A gauge keeps its last value, and nobody wants that look any more.
-                metrics.record(LOOK_AGE, 0, self._about(*gone))
+                _forget(LOOK_AGE, self._about(*gone))
         finally:
             self._record(datetime.now(UTC))
 
     async def _news(self, name: str, end: str) -> AsyncIterator[str]:
         """Environments where a run of that type has ended so since the last time, each once."""
         query = f'WorkflowType = "{name}" AND ExecutionStatus = "{end}" AND {ENVIRONMENT.name} IS NOT NULL'
-        known = [at for (*which, _), at in self._known.items() if which == [name, end]]
-        if known:
-            query += f' AND CloseTime > "{(max(known) - _UNLISTED).isoformat()}"'
+        if since := self._since.get((name, end)):
+            query += f' AND CloseTime > "{(since - self._listed_within).isoformat()}"'
         found: list[str] = []
         while True:
             listed = ", ".join(f'"{environment}"' for environment in found)
@@ -112,7 +117,7 @@ class LastLooks:
     async def _take(self, name: str, end: str, environment: str) -> None:
         """Keep what the newest of an environment's runs says that says anything."""
         query = f'WorkflowType = "{name}" AND ExecutionStatus = "{end}" AND {ENVIRONMENT.name} = "{environment}"'
-        key, about = (name, end, environment), (_LOOKS[name].about, environment)
+        key = name, end, environment
         newest = known = self._known.get(key)
         async for run in self._client.list_workflows(query, limit=_TRIED, page_size=_TRIED):
             assert run.close_time
@@ -120,11 +125,20 @@ class LastLooks:
                 break
             newest = max(newest or run.close_time, run.close_time)
             if figures := await self._figures(run, _LOOKS[name], environment):
-                if about not in self._found or run.close_time > self._found[about][0]:
-                    self._found[about] = run.close_time, figures
+                self._keep((_LOOKS[name].about, environment), run.close_time, figures, whole=end == _DONE)
                 break
         if newest:
             self._known[key] = newest
+
+    def _keep(self, about: tuple[str, str], ended: datetime, figures: Iterable[Figure], *, whole: bool) -> None:
+        """Put what a look says in place of what older ones say; what it could not look at is as it was."""
+        before = self._found.get(about, {})
+        if any(at >= ended for at, _ in before.values()):
+            return
+        now = {figure.series: (ended, figure) for figure in figures}
+        for series in before.keys() - now.keys() if whole else ():
+            _forget(before[series][1].metric, before[series][1].attributes)
+        self._found[about] = now if whole else {**before, **now}
 
     async def _figures(self, run: WorkflowExecution, look: _Look, environment: str) -> tuple[Figure, ...]:
         """What a run says; nothing if it failed before it found anything, or cannot be read, which is logged."""
@@ -162,8 +176,8 @@ class LastLooks:
         return description.info.created_at
 
     def _record(self, now: datetime) -> None:
-        for ended, figures in self._found.values():
-            for figure in figures:
+        for found in self._found.values():
+            for ended, figure in found.values():
                 metrics.record(figure.metric, figure.after((now - ended).total_seconds()), figure.attributes)
         for (name, environment), made in self._scheduled.items():
             # One that failed has not seen everything; and before there was a schedule, nobody had to look.
@@ -173,3 +187,8 @@ class LastLooks:
     @staticmethod
     def _about(name: str, environment: str) -> dict[str, str]:
         return {"environment": environment, "operation": _LOOKS[name].about}
+
+
+def _forget(metric: Metric, attributes: Mapping[str, str]) -> None:
+    """Nobody looks at it any more: a gauge keeps its last value, and no alarm rings for a NaN."""
+    metrics.record(metric, math.nan, attributes)

@@ -6,20 +6,27 @@ import asyncio
 import gc
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio import workflow
 from temporalio.client import (
+    Client,
+    FetchWorkflowHistoryEventsInput,
+    Interceptor,
+    OutboundInterceptor,
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleSpec,
     ScheduleState,
     WorkflowFailureError,
+    WorkflowHistoryEventAsyncIterator,
 )
 from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from blueprint.health.contract import Check
@@ -95,10 +102,10 @@ def of(environment: str, operation: str = "") -> TypedSearchAttributes:
     return TypedSearchAttributes(pairs)
 
 
-def looked(home: House, name: str, environment: str, found: Any, *, fails: bool = False, times: int = 1) -> None:
-    """Such looks, each after the one before."""
+def looked(home: House, name: str, environment: str, found: Any, *, fails: bool = False, times: int = 1) -> str:
+    """Such looks, each after the one before; the run id of the last."""
 
-    async def look() -> None:
+    async def look() -> str:
         async with Worker(
             home.client, task_queue=home.task_queue, workflows=[Looked], workflow_runner=UnsandboxedWorkflowRunner()
         ):
@@ -114,8 +121,9 @@ def looked(home: House, name: str, environment: str, found: Any, *, fails: bool 
                     await run.result()
                 except WorkflowFailureError:
                     assert fails
+            return str(run.result_run_id)
 
-    home.run(look())
+    return home.run(look())
 
 
 def values(collector: Collector, metric: Metric, environment: str) -> list[float]:
@@ -163,6 +171,58 @@ def test_the_last_look_is_found_behind_those_of_others(home: House, collector: C
     home.run(LastLooks(home.client).tell())
     eventually(lambda: values(collector, HEALTH_UP, environment) == [0.0], "it is told")
     eventually(lambda: values(collector, HEALTH_UP, f"{environment}-other") == [1.0], "and the others'")
+
+
+class Interrupted(Interceptor, OutboundInterceptor):
+    """Temporal goes away in the middle, before it has said how a run ended; and is back."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._away = True
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        """Called by the client."""
+        OutboundInterceptor.__init__(self, next)
+        return self
+
+    def fetch_workflow_history_events(
+        self, input: FetchWorkflowHistoryEventsInput
+    ) -> WorkflowHistoryEventAsyncIterator:
+        """How a run ended is the last event of its history."""
+        if self._away and input.run_id == self._run_id:
+            self._away = False
+            raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+        return super().fetch_workflow_history_events(input)
+
+
+def test_temporal_goes_away_in_the_middle(home: House, collector: Collector, environment: str) -> None:
+    """What had not been read by then is read the next time, however much newer what others found is."""
+    run_id = looked(home, "Drift", environment, {"plan": {"environment": environment}})
+    looked(home, "Drift", f"{environment}-other", {"plan": {"environment": environment}})
+    client = Client(**(home.client.config() | {"interceptors": [Interrupted(run_id)]}))
+    looks = LastLooks(client, listed_within=timedelta(0))
+    with pytest.raises(RPCError):
+        home.run(looks.tell())
+    home.run(looks.tell())
+    eventually(lambda: values(collector, DRIFT, environment) == [0.0], "it is told")
+
+
+def test_what_nobody_looks_at_any_more(home: House, collector: Collector, environment: str) -> None:
+    """A check that is gone from the file is not down for ever; one that could not be looked at is as it was."""
+    looks = LastLooks(home.client)
+
+    def told() -> dict[str, str]:
+        home.run(looks.tell())
+        points = collector.points(HEALTH_UP.name)
+        return {about["check"]: f"{value:.0f}" for about, value in points if about.get("environment") == environment}
+
+    down = [{"name": name, "up": False} for name in ("healthz", "websocket")]
+    looked(home, "Health", environment, {"checks": down})
+    eventually(lambda: told() == {"healthz": "0", "websocket": "0"}, "both are told")
+    looked(home, "Health", environment, [{"checks": [down[0] | {"up": True}]}], fails=True)
+    eventually(lambda: told() == {"healthz": "1", "websocket": "0"}, "of the other one nothing is new")
+    looked(home, "Health", environment, {"checks": down[:1]})
+    eventually(lambda: told() == {"healthz": "0", "websocket": "nan"}, "it is gone")
 
 
 def test_what_cannot_be_read_costs_nothing_else(
@@ -220,7 +280,7 @@ def test_a_look_that_is_missing(home: House, collector: Collector, environment: 
     looked(home, "Health", environment, WELL)
     eventually(lambda: told()[0] < before, "somebody has looked")
     home.run(handle.delete())
-    eventually(lambda: told() == [0.0], "nobody has to look any more")
+    eventually(lambda: [str(age) for age in told()] == ["nan"], "nobody has to look any more")
 
 
 @pytest.mark.parametrize(
