@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -14,6 +16,14 @@ from blueprint.environment.scalars import Matching, Seconds, wrong
 _RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
 _PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
 _DAY = 86_400.0
+_CYCLE = 28 * 365 + 7
+"""Days after which dates fall on the same weekdays again, leap years included."""
+
+
+def _calendar() -> Iterator[date]:
+    """A whole cycle of days."""
+    first = date(2001, 1, 1)
+    return (first + timedelta(days=number) for number in range(_CYCLE))
 
 
 def _cron(value: str) -> str:
@@ -71,21 +81,24 @@ class Schedule(Section):
 
     @property
     def longest_pause(self) -> float | None:
-        """Seconds between two starts at most, jitter and the change of clocks aside; None if it differs by month."""
+        """Seconds between two starts at most, jitter and the change of clocks aside; None if it never starts."""
         if self.cron is None:
             return self.every
-        minutes, hours, days, months, weekdays = self.cron.split()
-        if (days, months) != ("*", "*"):
-            return None
-        starts = sorted(
-            {
-                day % 7 * _DAY + hour * 3600.0 + minute * 60.0
-                for day in _numbers(weekdays, 0, 7)
-                for hour in _numbers(hours, 0, 23)
-                for minute in _numbers(minutes, 0, 59)
-            }
+        minutes, hours, days, months, weekdays = (
+            _numbers(field, low, high) for field, (_, low, high) in zip(self.cron.split(), _RANGES, strict=True)
         )
-        return max(later - earlier for earlier, later in itertools.pairwise([*starts, starts[0] + 7 * _DAY]))
+        starts = sorted(hour * 3600.0 + minute * 60.0 for hour in hours for minute in minutes)
+        # Unlike crond, Temporal wants the date and the weekday to be right, if both are given.
+        on = [
+            number
+            for number, day in enumerate(_calendar())
+            if day.month in months and day.day in days and weekdays & {day.isoweekday(), day.isoweekday() % 7}
+        ]
+        if not on:
+            return None
+        days_between = max(later - earlier for earlier, later in itertools.pairwise([*on, on[0] + _CYCLE]))
+        over_night = days_between * _DAY + starts[0] - starts[-1]
+        return max([over_night, *(later - earlier for earlier, later in itertools.pairwise(starts))])
 
 
 class Schedules(Section):
