@@ -1,4 +1,7 @@
-"""The engine's own alert rules: files in Prometheus' form, with the environment's name as the only variable.
+"""The engine's own alert rules: files in Prometheus' form, with the environment's name as a variable.
+
+A rule with `each` asks the same of everything of that sort that the environment's file makes one expect, with variables
+of its own; where that is nothing, the rule is not there.
 
 A ruler sees the metrics of its own data source only. What nodes and the engine send is in a custom one, what Scaleway's
 products send in Scaleway's; so each folder here is named after the origin of the data source that its rules belong to.
@@ -6,13 +9,15 @@ products send in Scaleway's; so each folder here is named after the origin of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from string import Template
 from typing import Any, Literal, NamedTuple, get_args
 
 import yaml
 
-from blueprint.names import Names
+from blueprint.alerts.expected import Expected, expected
+from blueprint.environment import Environment
 
 Origin = Literal["custom", "scaleway"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
@@ -39,19 +44,29 @@ _TEXTS: Mapping[Origin, tuple[str, ...]] = {
 }
 
 
-def texts(names: Names, origin: Origin) -> list[str]:
-    """The files of an environment, in order: what `promtool check rules` reads."""
-    return [text.replace("${environment}", names.stem).replace("${env}", names.env) for text in _TEXTS[origin]]
-
-
-def groups(names: Names) -> list[Group]:
+def groups(environment: Environment) -> list[Group]:
     """Every group of an environment's rules."""
+    names, wanted = environment.names, expected(environment)
     return [
-        Group(origin, group["name"], rules_of(group))
+        Group(origin, group["name"], _asked(rules_of(group), wanted))
         for origin in ORIGINS
-        for text in texts(names, origin)
-        for group in yaml.safe_load(text)["groups"]
+        for text in _TEXTS[origin]
+        for group in yaml.safe_load(text.replace("${environment}", names.stem).replace("${env}", names.env))["groups"]
     ]
+
+
+def _asked(
+    rules: Mapping[str, dict[str, Any]], wanted: Mapping[Expected, Sequence[Mapping[str, str]]]
+) -> dict[str, dict[str, Any]]:
+    """The rules that ask for something, each in one expression."""
+    found = {}
+    for name, rule in rules.items():
+        if not (each := rule.pop("each", None)):
+            found[name] = rule
+        elif wanted[each]:
+            expressions = [Template(rule["expr"]).substitute(variables) for variables in wanted[each]]
+            found[name] = rule | {"expr": " or ".join(expressions)}
+    return found
 
 
 def rules_of(group: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

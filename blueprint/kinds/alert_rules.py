@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from blueprint import alerts
+from blueprint.alerts.expected import heard_of
 from blueprint.environment import Environment
 from blueprint.environment.checks.monitoring import RULES_SCOPE
 from blueprint.kinds.cockpit import ALERT_MANAGER
@@ -38,11 +39,14 @@ def _alert_rules(environment: Environment) -> Iterable[Resource]:
         return
     products = _products(environment)
     tokens = [f"cockpit_token.{name}" for name, scopes in monitoring.tokens.items() if RULES_SCOPE in scopes]
-    for group in alerts.groups(environment.names):
+    names = environment.names
+    # A node that is being made is not to be missed before its agent is there.
+    agents = [f"node_agent.{node.removeprefix(f'{names.stem}-')}" for node in heard_of(environment)]
+    for group in alerts.groups(environment):
         ours = group.origin == "custom"
         if not ours and group.name not in products:
             continue
-        source = environment.names.data_source(monitoring.alert_rules) if ours else SCALEWAY_METRICS
+        source = names.data_source(monitoring.alert_rules) if ours else SCALEWAY_METRICS
         feeder = f"data_source.{monitoring.alert_rules}" if ours else products[group.name]
         yield Resource(
             key=f"alert_rules.{group.name}",
@@ -50,7 +54,7 @@ def _alert_rules(environment: Environment) -> Iterable[Resource]:
             name=f"{source}/{group.name}",
             fields={"rules": group.rules},
             # Before there is an alert manager, what fires reaches nobody.
-            depends_on=(ALERT_MANAGER, feeder, *tokens),
+            depends_on=(ALERT_MANAGER, feeder, *tokens, *(agents if group.name == "nodes" else ())),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,12 @@ import pytest
 import yaml
 
 from blueprint import alerts
-from blueprint.names import Names
+from tests.alerts.declared import declared
 from tests.telemetry.asked import OWN, unknown
 
 SERIES = Path(__file__).parent
 OPERATIONS = SERIES.parent.parent / "docs/operations.md"
-NAMES = Names("lssm", "prod")
-GROUPS = {group.name: group for group in alerts.groups(NAMES)}
+GROUPS = {group.name: group for group in alerts.groups(declared())}
 RULES = [(group.name, alert) for group in GROUPS.values() for alert in group.rules]
 SCALEWAYS = "an alert of scaleway's own"
 PARTS = ("**means**", "**look**", "**do**")
@@ -32,11 +32,15 @@ def rules(tmp_path: Path) -> Path:
     """A folder with the rules of `lssm-prod`, a file for each group."""
     folder = tmp_path / "rules"
     folder.mkdir()
-    for origin in alerts.ORIGINS:
-        for text in alerts.texts(NAMES, origin):
-            (group,) = yaml.safe_load(text)["groups"]
-            (folder / f"{group['name']}.yaml").write_text(text)
+    for group in GROUPS.values():
+        write(folder, group.name, group.rules)
     return folder
+
+
+def write(folder: Path, group: str, rules: Mapping[str, Mapping[str, Any]]) -> None:
+    """Rules as a file of Prometheus has them."""
+    listed = [{"alert": alert, **rule} for alert, rule in rules.items()]
+    (folder / f"{group}.yaml").write_text(yaml.safe_dump({"groups": [{"name": group, "rules": listed}]}))
 
 
 def promtool(*words: str) -> None:
@@ -62,8 +66,7 @@ def test_a_broken_rule_fails_the_test(rules: Path, group: str, broken: str) -> N
     """The tests above could fail, for each rule and both ways."""
     test = rules.parent / f"{group}.yaml"
     test.write_text((SERIES / test.name).read_text())
-    spoiled = [{"alert": alert, **rule, "expr": broken, "for": "0s"} for alert, rule in GROUPS[group].rules.items()]
-    (rules / test.name).write_text(yaml.safe_dump({"groups": [{"name": group, "rules": spoiled}]}))
+    write(rules, group, {alert: rule | {"expr": broken, "for": "0s"} for alert, rule in GROUPS[group].rules.items()})
     with pytest.raises(AssertionError) as failure:
         promtool("test", "rules", str(test))
     failed = re.findall(r"alertname: (\w+),", str(failure.value))
@@ -121,7 +124,7 @@ def _pages() -> dict[str, str]:
 
 def test_rules_are_of_one_environment() -> None:
     """Two environments of a project share rulers: neither answers for the other's objects."""
-    for group in alerts.groups(Names("lssm", "stg")):
+    for group in alerts.groups(declared(env="stg")):
         text = str(group.rules)
         assert "prod" not in text
         assert "${" not in text

@@ -17,8 +17,8 @@ import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from blueprint import alerts
-from blueprint.names import Names
 from starters.observe import ENGINE, PROGRAM, observing, pages, plain, queries
+from tests.alerts.declared import declared
 from tests.telemetry.asked import exported_by_the_engine, metrics_of, unknown
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -60,7 +60,7 @@ def test_every_data_source_is_provisioned() -> None:
 
 def test_every_metric_exists() -> None:
     """In the catalogue, or where alert rules look for it too; the SDK's are seen to arrive in `test_run_metrics`."""
-    rules = " ".join(rule["expr"] for group in alerts.groups(Names("org", "env")) for rule in group.rules.values())
+    rules = " ".join(rule["expr"] for group in alerts.groups(declared()) for rule in group.rules.values())
     elsewhere = metrics_of(rules) | HOSTMETRICS
     for name, panel in panels():
         known = exported_by_the_engine().keys() if panel["datasource"]["uid"] == "engine" else elsewhere
