@@ -24,8 +24,9 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 from temporalio import activity, workflow
@@ -35,11 +36,13 @@ from temporalio.exceptions import ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, WorkflowInterceptorClassInput
 
 from telemetry.running import NAMESPACE, of_run
-from telemetry.spans import WELL, OpenSpan, Provider
+from telemetry.spans import WELL, OpenSpan, Provider, flags_of
 
 _PARENT = "traceparent"
 _HEADER = "_tracer-data"
 """Where Temporal's interceptor puts a trace's context."""
+_ROOT = "scaleway_infra_root"
+"""By what name a workflow reaches `_root`: the sampler is outside of its sandbox."""
 _MOST_PARENTS = 256
 """Runs whose parent is at hand; that of another is read again."""
 _propagator = TraceContextTextMapPropagator()
@@ -74,13 +77,14 @@ class RunTracing(TracingInterceptor):
     ) -> type[TracingWorkflowInboundInterceptor]:
         """Called by the worker."""
         super().workflow_interceptor_class(input)
+        input.unsafe_extern_functions[_ROOT] = _root
         return _RunSpans
 
     def _completed_workflow_span(self, params: Any) -> Any:
-        ids = ids_of(params.attributes["temporalRunID"])
-        if not params.name.startswith("RunWorkflow:") or params.context.get(_PARENT) != _as_parent(ids):
+        run_id = params.attributes["temporalRunID"]
+        if not params.name.startswith("RunWorkflow:") or params.context.get(_PARENT) != _root(run_id):
             return super()._completed_workflow_span(params)
-        before = _planned.set(ids)
+        before = _planned.set(ids_of(run_id))
         try:
             return super()._completed_workflow_span(dataclasses.replace(params, context={}))
         finally:
@@ -136,7 +140,10 @@ class _RunSpans(TracingWorkflowInboundInterceptor):
     """The header of each of them."""
 
     def _load_workflow_context_carrier(self) -> Any:
-        return super()._load_workflow_context_carrier() or {_PARENT: _as_parent(ids_of(workflow.info().run_id))}
+        self._workflow_context_carrier = super()._load_workflow_context_carrier() or {
+            _PARENT: workflow.extern_functions()[_ROOT](workflow.info().run_id)
+        }
+        return self._workflow_context_carrier
 
     def _completed_span(self, span_name: str, **options: Any) -> None:
         if span_name.startswith("StartActivity:"):
@@ -161,5 +168,8 @@ def ids_of(run_id: str) -> tuple[int, int]:
     return uuid.UUID(run_id).int, int.from_bytes(digest[:8])
 
 
-def _as_parent(ids: tuple[int, int]) -> str:
-    return f"00-{trace.format_trace_id(ids[0])}-{trace.format_span_id(ids[1])}-01"
+def _root(run_id: str) -> str:
+    """The first span of a run that has to have a trace of its own, as its parts are told of it, after every replay."""
+    provider, (trace_id, span_id) = trace.get_tracer_provider(), ids_of(run_id)
+    flags = flags_of(provider, trace_id, "RunWorkflow") if isinstance(provider, TracerProvider) else TraceFlags()
+    return f"00-{trace.format_trace_id(trace_id)}-{trace.format_span_id(span_id)}-{flags:02x}"

@@ -57,11 +57,7 @@ class Provider(TracerProvider):
             name: of the new span.
             known: whether the parent was told to this process; if not, its decision was not either.
         """
-        context = set_span_in_context(NonRecordingSpan(parent), Context()) if known else Context()
-        found = self.sampler.should_sample(context, parent.trace_id, name)
-        return self._part_of(
-            parent, TraceFlags(TraceFlags.SAMPLED if found.decision is Decision.RECORD_AND_SAMPLE else 0)
-        )
+        return self._part_of(parent, flags_of(self, parent.trace_id, name, parent if known else None))
 
     def _part_of(self, parent: SpanContext, flags: TraceFlags) -> SpanContext:
         span_id = self.id_generator.generate_span_id()
@@ -108,6 +104,20 @@ class Provider(TracerProvider):
         )
         for processor in self._processors:
             processor.on_end(span)
+
+
+def flags_of(provider: TracerProvider, trace_id: int, name: str, parent: SpanContext | None = None) -> TraceFlags:
+    """What a provider's sampler says about a span.
+
+    Args:
+        provider: whose sampler.
+        trace_id: of the span.
+        name: of the span.
+        parent: whose part it is; None for the first of its trace.
+    """
+    context = set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
+    found = provider.sampler.should_sample(context, trace_id, name)
+    return TraceFlags(TraceFlags.SAMPLED if found.decision is Decision.RECORD_AND_SAMPLE else TraceFlags.DEFAULT)
 
 
 class OpenSpan(NonRecordingSpan):

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
@@ -30,7 +29,7 @@ from starters.temporal_server import TemporalServer
 from telemetry import calls
 from telemetry.run_spans import RunTracing, ids_of
 from tests.emulator.conftest import running
-from tests.telemetry.spans import installed
+from tests.telemetry.spans import installed, sampling
 from tests.workflows.fleet import NEW, Fleet
 from tests.workflows.house import UI, House, small
 from workflows.messages import ReleaseInput
@@ -239,12 +238,9 @@ def test_an_attempt_of_a_worker_that_found_no_trace(
         (ParentBased(ALWAYS_ON), "", 2),
     ],
 )
-def test_the_sampler_decides(
-    monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter, sampler: Sampler, header: str, kept: int
-) -> None:
+def test_the_sampler_decides(spans: InMemorySpanExporter, sampler: Sampler, header: str, kept: int) -> None:
     """About an attempt, with its calls; in a run whose trace is kept, or is not, or that has none."""
-    provider = trace.get_tracer_provider()
-    monkeypatch.setattr(provider, "sampler", sampler)
+    sampling.to = sampler
     carrier = json.dumps({"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-{header}"}).encode()
 
     class Next(ActivityInboundInterceptor):
@@ -260,3 +256,12 @@ def test_the_sampler_decides(
     given = ExecuteActivityInput(fn=print, args=(), executor=None, headers=headers)
     asyncio.run(environment.run(RunTracing().intercept_activity(Next()).execute_activity, given))
     assert len(spans.get_finished_spans()) == kept
+
+
+def test_the_sampler_decides_about_a_run_that_nobody_traced(traced: TracedHouse, spans: InMemorySpanExporter) -> None:
+    """As about any other: with its activities and their calls, or none of it."""
+    sampling.to = ParentBased(ALWAYS_OFF)
+    untraced = House(traced.api, traced.address, QUEUE)
+    untraced.result(untraced.begin(small()))
+    untraced.close()
+    assert [span.name for span in spans.get_finished_spans()] == []
