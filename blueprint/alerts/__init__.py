@@ -45,14 +45,15 @@ _TEXTS: Mapping[Origin, tuple[str, ...]] = {
 
 
 def groups(environment: Environment) -> list[Group]:
-    """Every group of an environment's rules."""
+    """Every group of an environment's rules that has any."""
     names, wanted = environment.names, expected(environment)
-    return [
+    found = [
         Group(origin, group["name"], _asked(rules_of(group), wanted))
         for origin in ORIGINS
         for text in _TEXTS[origin]
         for group in yaml.safe_load(text.replace("${environment}", names.stem).replace("${env}", names.env))["groups"]
     ]
+    return [group for group in found if group.rules]
 
 
 def _asked(

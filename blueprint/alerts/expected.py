@@ -10,7 +10,7 @@ from blueprint.environment import Environment
 from blueprint.environment.backup import Backup
 from blueprint.environment.schedules import Schedule
 
-Expected = Literal["node", "look", "backup", "drill"]
+Expected = Literal["node", "look", "check", "report", "backup", "drill"]
 
 MARGIN = 3600.0
 """Seconds that a run by the clock may take, what it waits for included, before somebody is told."""
@@ -21,10 +21,13 @@ _SAYS_NOTHING = Backup.model_fields["late_after"].default
 
 def expected(environment: Environment) -> Mapping[Expected, Sequence[Mapping[str, str]]]:
     """What there is to expect: for each of them, the variables of a rule about it."""
-    backup, drill = _backup_limit(environment), _drill_limit(environment)
+    looks, backup, drill = _look_limits(environment), _backup_limit(environment), _drill_limit(environment)
     return {
         "node": [{"node": node} for node in heard_of(environment)],
-        "look": [{"look": look, "limit": _seconds(limit)} for look, limit in _look_limits(environment).items()],
+        "look": [{"look": look, "limit": _seconds(limit)} for look, limit in looks.items()],
+        # What was found last is told until Temporal forgets it, also where nobody looks any more.
+        "check": [{}] if "health" in looks else [],
+        "report": [{}] if environment.backup else [],
         "backup": [{"limit": _seconds(backup)}] if backup else [],
         "drill": [{"limit": _seconds(drill)}] if drill else [],
     }

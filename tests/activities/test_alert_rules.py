@@ -25,7 +25,8 @@ FILE: dict[str, Any] = {
 }
 WITHOUT: dict[str, Any] = copy.deepcopy(FILE)
 del WITHOUT["monitoring"]["alert_rules"]
-OURS = {"backups", "engine", "health", "nodes"}
+OURS = {"engine", "nodes"}
+"""There is nothing to back up or to check."""
 
 
 def groups(site: Site) -> dict[str, set[str]]:

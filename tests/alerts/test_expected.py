@@ -13,6 +13,7 @@ from tests.alerts.declared import declared
 HOUR = 3600
 RUN, CLOCKS = HOUR, HOUR
 """What a run may take, and what a night has more once a year."""
+CHECKS = {"HealthFailing", "CertificateExpiring"}
 METRICS = {"type": "metrics"}
 
 
@@ -121,16 +122,23 @@ def test_a_drill_may_try_a_backup_that_is_as_old_as_any() -> None:
     [
         ({"schedules": {"backup": None}}, {"BackupLate", "BackupUndrilled"}),
         ({"schedules": {"drill": None}}, {"BackupUndrilled"}),
-        ({"backup": None}, {"BackupLate", "BackupUndrilled"}),
-        ({"schedules": {"drift": None, "health": None}}, {"LookMissing"}),
-        ({"schedules": {"drift": None}, "health": None}, {"LookMissing"}),
-        ({"schedules": {"drift": {"cron": "0 6 30 2 *"}, "health": None}}, {"LookMissing"}),
+        ({"backup": None}, {"BackupFinding", "BackupLate", "BackupUndrilled"}),
+        ({"schedules": {"drift": None, "health": None}}, {"LookMissing", *CHECKS}),
+        ({"schedules": {"drift": None}, "health": None}, {"LookMissing", *CHECKS}),
+        ({"schedules": {"health": None}}, CHECKS),
+        ({"schedules": {"drift": {"cron": "0 6 30 2 *"}, "health": None}}, {"LookMissing", *CHECKS}),
     ],
-    ids=["no backups", "no drills", "no section", "no looks", "nothing to look at", "the 30th of February"],
+    ids=["no backups", "no drills", "no section", "no looks", "nothing to look at", "no checks", "30th of February"],
 )
 def test_what_no_schedule_does_is_not_missed(changes: dict[str, Any], gone: set[str]) -> None:
-    """The rule is not there."""
+    """Nor does it ring for ever for what was found last: the rule is not there."""
     assert expressions().keys() - expressions(**changes).keys() == gone
+
+
+def test_a_group_without_rules_is_not_there() -> None:
+    """Rather than to be made empty."""
+    found = {group.name for group in alerts.groups(declared(backup=None, health=None))}
+    assert {group.name for group in alerts.groups(declared())} - found == {"backups", "health"}
 
 
 @pytest.mark.parametrize(("gone", "left"), [("drift", "health"), ("health", "drift")])
