@@ -199,12 +199,12 @@ def test_secrets_stay_on_the_node(fleet: Fleet) -> None:
     """Whatever the application prints: a migration, its list, an unhealthy unit. What is declared as plain is shown."""
     url = r"postgresql://app:p/a&s.s*[w]\rd@db:5432/x"
     env_file = fleet.on_node("cp -p /etc/tiny.env /etc/tiny.env.kept; cat /etc/tiny.env")
-    # Two of one length: each is a secret of its own.
-    secrets = '"\nTOKEN=tok$en-1234\nOTHER=as-long-1234\n'
+    # Two of one length: each is a secret of its own. And a key of several lines, whose last one looks like a name.
+    secrets = '"\nTOKEN=tok$en-1234\nOTHER=as-long-1234\nKEY="begin+key\nRm9vYmFy=\n"\n'
     written = env_file + '\nMODE="production"\nDATABASE_URL="' + url.replace("\\", "\\\\") + secrets
     fleet.on_node(f"cat >/etc/tiny.env <<'E'\n{written}E")
-    says = 'echo "url $DATABASE_URL, token <$TOKEN>, other <$OTHER>, mode $MODE"'
-    shown = "url [secret], token <[secret]>, other <[secret]>, mode production"
+    says = 'echo "url $DATABASE_URL, token <$TOKEN>, other <$OTHER>, mode $MODE, key $KEY"'
+    shown = "url [secret], token <[secret]>, other <[secret]>, mode production, key [secret]\n[secret]\n"
     app = fleet.site.app.model_copy(
         update={
             "env_file": EnvFile(path="/etc/tiny.env", values={"MODE": "production", "TOKEN": "${secret:token}"}),

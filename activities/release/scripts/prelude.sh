@@ -9,12 +9,13 @@ umask 022
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 
 # A sed script that hides the application's secrets: values of its env file, and passwords in those that are URLs, the
-# longest first. They go through pipes only: a process list shows arguments.
+# longest first. A key of several lines may end like "Rm9v==", which is no name. They go through pipes only: a process
+# list shows arguments.
 hiding() {
     [ -r "$env_file" ] || return 0
     local names=${plain[*]}
     grep -vE "^(${names// /|})=" "$env_file" |
-        sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=//; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
+        sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=([^=])/\1/; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
             p; s|^[^:]*://[^:/@]*:([^@/]*)@.*|\1|p' |
         awk 'length >= 6 { print length, $0 }' | sort -rn | uniq | cut -d " " -f 2- |
         sed 's/[][\.*^$/]/\\&/g; s|.*|s/&/[secret]/g|'
