@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -31,8 +32,15 @@ class TemporalRefused(EngineError):
     code = "temporal_refused"
 
 
-async def connect() -> Client:
+_PATIENCE = 40.0
+"""Seconds for all of a connection. The SDK waits 30 s for the first call, but without end for a TLS handshake."""
+
+
+async def connect(patience: float = _PATIENCE) -> Client:
     """A client as `TEMPORAL_*` and Temporal's configuration file say: address, namespace, TLS, API key.
+
+    Args:
+        patience: seconds until it counts as nobody that answers.
 
     Raises:
         TemporalUnreachable: nobody answers.
@@ -41,48 +49,76 @@ async def connect() -> Client:
     options: dict[str, Any] = {"target_host": DEFAULT_ADDRESS}
     try:
         options.update(_settings())
-        return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing(), runtime=runtime())
+        async with asyncio.timeout(patience):
+            return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing(), runtime=runtime())
+    except TimeoutError:
+        raise _not_connected(options, "Timeout expired") from None
     except (OSError, ValueError) as error:
         raise TemporalRefused(
             f"the settings of Temporal ({options['target_host']}) do not fit: {error}",
             remedy="check TEMPORAL_* and Temporal's configuration file",
         ) from None
     except RuntimeError as error:
-        raise _not_connected(options["target_host"], str(error)) from None
+        raise _not_connected(options, str(error)) from None
 
 
+_OUR_CERTIFICATE = "check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
 _REFUSALS = (
     (r"status: 40[13] |Unauthenticated|PermissionDenied", "the API key is refused", "check TEMPORAL_API_KEY"),
     (
-        r"received fatal alert: (\w+)",
+        # With TLS 1.3 our certificate is judged once the handshake is done; whatever is said then is about it.
+        r"hyper::Error\(.*received fatal alert: (\w+)|AlertReceived\((\w*(?:Certificate|CA|Decrypt)\w*)",
         "TLS: it refuses our certificate",
-        "check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH",
+        _OUR_CERTIFICATE,
     ),
+    (r"AlertReceived\((\w+)", "TLS: it ends the handshake", "check the address and TEMPORAL_TLS_SERVER_NAME"),
     (
         r"InvalidCertificate\((\w+)",
         "TLS: its certificate cannot be trusted",
         "check TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME",
     ),
-    (
-        r"BrokenPipe|connection closed",
-        "it hangs up; it may want TLS, or another certificate",
-        "set TEMPORAL_TLS_*, or TEMPORAL_API_KEY",
-    ),
 )
 """How the SDK's transport words what somebody who answers does not like, and what that means."""
 
+# One event, in words that depend on who was faster and on how the other side closes: even an alert that says why can be
+# overtaken by the end of its connection. What is sure is how far it came: hyper speaks once a connection stands.
+_HUNG_UP = (
+    (r"hyper::Error\(|ConnectionReset", "it hangs up; it may want TLS", "set TEMPORAL_TLS_*, or TEMPORAL_API_KEY"),
+)
+_HUNG_UP_WITH_TLS = (
+    (r"hyper::Error\(", "it hangs up after the TLS handshake; it may want another certificate", _OUR_CERTIFICATE),
+    (
+        r"ConnectionReset|tls handshake eof|InvalidContentType",
+        "it does not seem to speak TLS",
+        "set TEMPORAL_TLS=false, unless the address is wrong; an API key turns TLS on by itself",
+    ),
+)
 
-def _not_connected(address: str, words: str) -> EngineError:
+_SILENCES = (
+    (r"ConnectionRefused", "connection refused"),
+    (r"dns error", "nobody knows that name"),
+    (r"Timeout expired|TimedOut", "it does not answer"),
+    (r"status: (5\d\d [\w ]*\w)", "something else answers in its place"),
+)
+"""How the SDK's transport words that no Temporal answers, and what that means."""
+
+
+def _not_connected(options: Mapping[str, Any], words: str) -> EngineError:
     """What the SDK says when it cannot connect, for people."""
-    for pattern, reason, remedy in _REFUSALS:
+    address = options["target_host"]
+    with_tls = options.get("tls", bool(options.get("api_key")))
+    for pattern, reason, remedy in _REFUSALS + (_HUNG_UP_WITH_TLS if with_tls else _HUNG_UP):
         if found := re.search(pattern, words):
-            detail = f" ({found[1]})" if found.re.groups else ""
-            return TemporalRefused(f"Temporal at {address}: {reason}{detail}", remedy=remedy)
-    reason = "connection refused" if "refused" in words else words.splitlines()[0]
+            return TemporalRefused(f"Temporal at {address}: {reason + _detail(found)}", remedy=remedy)
+    told = (reason + _detail(found) for pattern, reason in _SILENCES if (found := re.search(pattern, words)))
     return TemporalUnreachable(
-        f"no Temporal at {address}: {reason}",
+        f"no Temporal at {address}: {next(told, words.splitlines()[0])}",
         remedy="start one with `scaleway-infra dev`, or set TEMPORAL_ADDRESS",
     )
+
+
+def _detail(found: re.Match[str]) -> str:
+    return f" ({found[found.lastindex]})" if found.lastindex else ""
 
 
 def _settings() -> Mapping[str, Any]:

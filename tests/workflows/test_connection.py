@@ -10,8 +10,12 @@ import datetime
 import ipaddress
 import os
 import shutil
+import socket
+import struct
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,9 +30,7 @@ from starters.temporal_server import TemporalServer
 from tests.emulator.conftest import running
 from tests.starters import eventually
 from tests.workflows.house import PACE, UI, request, scaleway_environment, small
-from workflows.connection import TemporalRefused, connect
-
-pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+from workflows.connection import TemporalRefused, TemporalUnreachable, connect
 
 API_KEY = "the-key-of-a-team"
 CONFIGURATION = """
@@ -43,6 +45,11 @@ frontend tls
   default_backend temporal
 backend temporal
   server temporal {address} proto h2
+frontend of-nobody
+  bind {host}:{unserved} proto h2
+  default_backend nobody
+backend nobody
+  server nobody {host}:1 proto h2
 """
 
 
@@ -94,8 +101,18 @@ def _name(name: str) -> x509.Name:
 
 
 @pytest.fixture(scope="module")
-def front(temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def unserved() -> int:
+    """The port of a proxy with nobody behind."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def front(
+    temporal: TemporalServer, unserved: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """TLS before Temporal; the settings with which it lets one in."""
+    if not shutil.which("haproxy"):
+        pytest.skip("haproxy is not installed")
     folder = tmp_path_factory.mktemp("tls")
     authority = Authority(folder)
     authority.issue("server", ExtendedKeyUsageOID.SERVER_AUTH)
@@ -103,7 +120,9 @@ def front(temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory) ->
     (folder / "another").mkdir()
     Authority(folder / "another").issue("client", ExtendedKeyUsageOID.CLIENT_AUTH)
     port = free_port()
-    text = CONFIGURATION.format(host=HOST, port=port, folder=folder, key=API_KEY, address=temporal.address)
+    text = CONFIGURATION.format(
+        host=HOST, port=port, folder=folder, key=API_KEY, address=temporal.address, unserved=unserved
+    )
     (folder / "haproxy.cfg").write_text(text)
     child = Child("haproxy", ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")], folder / "log")
     child.start()
@@ -148,11 +167,11 @@ def test_a_plan_over_tls(front: dict[str, str], tmp_path: Path, monkeypatch: pyt
         ({"TEMPORAL_API_KEY": ""}, "the API key is refused"),
         (
             {"TEMPORAL_TLS_CLIENT_CERT_PATH": "", "TEMPORAL_TLS_CLIENT_KEY_PATH": ""},
-            "it refuses our certificate (CertificateRequired) -> check TEMPORAL_TLS_CLIENT_CERT_PATH",
+            "-> check TEMPORAL_TLS_CLIENT_CERT_PATH",
         ),
         (
             {"TEMPORAL_TLS_CLIENT_CERT_PATH": "another", "TEMPORAL_TLS_CLIENT_KEY_PATH": "another"},
-            "TLS",
+            "-> check TEMPORAL_TLS_CLIENT_CERT_PATH",
         ),
         (
             {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": ""},
@@ -168,6 +187,108 @@ def test_refused(front: dict[str, str], monkeypatch: pytest.MonkeyPatch, changes
     for name, value in {**front, **changes}.items():
         folder = Path(front[name]).parent if value == "another" and name.endswith("_PATH") else None
         monkeypatch.setenv(name, str(folder / "another" / Path(front[name]).name) if folder else value)
+    assert words in _refused(front["TEMPORAL_ADDRESS"], monkeypatch)
+
+
+def test_nobody_behind_a_proxy(front: dict[str, str], unserved: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy answers for a Temporal that is not there."""
+    assert "503 Service Unavailable" in _unreachable(f"{HOST}:{unserved}", monkeypatch)
+
+
+def test_tls_to_one_that_has_none(temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is enough to turn TLS on: whoever works with a local Temporal is told so."""
+    monkeypatch.setenv("TEMPORAL_API_KEY", API_KEY)
+    assert "it does not seem to speak TLS -> set TEMPORAL_TLS=false" in _refused(temporal.address, monkeypatch)
+
+
+def _resets(connection: socket.socket) -> None:
+    connection.recv(1)
+    # Closed with no time to linger: the other side gets RST instead of FIN.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def _ends(connection: socket.socket) -> None:
+    connection.close()
+
+
+def _alerts(connection: socket.socket) -> None:
+    handshake_failure = bytes([21, 3, 3, 0, 2, 2, 40])
+    connection.recv(65536)
+    connection.sendall(handshake_failure)
+    connection.close()
+
+
+@contextmanager
+def _answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The address of one that does this to each connection."""
+    with socket.create_server((HOST, 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"{HOST}:{server.getsockname()[1]}"
+        finally:
+            # Closing alone does not wake a thread that waits in accept.
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("answer", "tls", "words"),
+    [
+        (_resets, False, "it hangs up; it may want TLS"),
+        (_ends, False, "it hangs up; it may want TLS"),
+        (_alerts, False, "it hangs up; it may want TLS"),
+        (_resets, True, "it does not seem to speak TLS"),
+        (_ends, True, "it does not seem to speak TLS"),
+        (_alerts, True, "it ends the handshake (HandshakeFailure)"),
+    ],
+)
+def test_hung_up(
+    answer: Callable[[socket.socket], None], tls: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the other side closes, and whoever is faster: the same is said."""
+    monkeypatch.setenv("TEMPORAL_TLS", str(tls).lower())
+    with _answering(answer) as address:
+        for _ in range(5):
+            assert words in _refused(address, monkeypatch)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_silent(tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes the connection and says nothing is not waited for without end, in a handshake neither."""
+    monkeypatch.setenv("TEMPORAL_TLS", str(tls).lower())
+    with socket.create_server((HOST, 0)) as server:
+        address = f"{HOST}:{server.getsockname()[1]}"
+        assert f"no Temporal at {address}: it does not answer" in _unreachable(address, monkeypatch, patience=1.0)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"), [(f"{HOST}:1", "connection refused"), ("nobody.invalid:7233", "nobody knows that name")]
+)
+def test_not_there(address: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence, and not the transport's own nest of errors."""
+    assert f"no Temporal at {address}: {words} -> start one" in _unreachable(address, monkeypatch)
+
+
+def _refused(address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
     with pytest.raises(TemporalRefused) as refused:
         asyncio.run(asyncio.wait_for(connect(), 60))
-    assert words in str(refused.value), refused.value.message
+    return str(refused.value)
+
+
+def _unreachable(address: str, monkeypatch: pytest.MonkeyPatch, patience: float = 40.0) -> str:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    with pytest.raises(TemporalUnreachable) as unreachable:
+        asyncio.run(asyncio.wait_for(connect(patience), 60))
+    return str(unreachable.value)
