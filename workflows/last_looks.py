@@ -54,7 +54,6 @@ _AGES = (DRIFT_WORKFLOW, HEALTH_WORKFLOW)
 _DONE, _FAILED = "Completed", "Failed"
 _TRIED = 5
 """Runs of an environment that are read until one says something: some fail before they have looked."""
-_AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED)
 log = logging.getLogger(__name__)
 
 
@@ -146,9 +145,9 @@ class LastLooks:
             output = await self._output(run, look.gives)
             return tuple(look.figures(environment, output)) if output is not None else ()
         except Exception as error:
-            if isinstance(error, RPCError) and error.status in _AWAY:
+            if isinstance(error, RPCError) and error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            # It is of other code, or written with a key that is not here: to try again would not help.
+            # It is of other code, written with a key that is not here, or forgotten: to try again would not help.
             log.warning("what %s (%s) found cannot be read: %s", run.id, run.run_id, type(error).__name__)
             return ()
 

@@ -176,8 +176,9 @@ def test_the_last_look_is_found_behind_those_of_others(home: House, collector: C
 class Interrupted(Interceptor, OutboundInterceptor):
     """Temporal goes away in the middle, before it has said how a run ended; and is back."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, status: RPCStatusCode) -> None:
         self._run_id = run_id
+        self._status = status
         self._away = True
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
@@ -191,15 +192,18 @@ class Interrupted(Interceptor, OutboundInterceptor):
         """How a run ended is the last event of its history."""
         if self._away and input.run_id == self._run_id:
             self._away = False
-            raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+            raise RPCError("away", self._status, b"")
         return super().fetch_workflow_history_events(input)
 
 
-def test_temporal_goes_away_in_the_middle(home: House, collector: Collector, environment: str) -> None:
+@pytest.mark.parametrize("status", [RPCStatusCode.UNAVAILABLE, RPCStatusCode.INTERNAL])
+def test_temporal_goes_away_in_the_middle(
+    home: House, collector: Collector, environment: str, status: RPCStatusCode
+) -> None:
     """What had not been read by then is read the next time, however much newer what others found is."""
     run_id = looked(home, "Drift", environment, {"plan": {"environment": environment}})
     looked(home, "Drift", f"{environment}-other", {"plan": {"environment": environment}})
-    client = Client(**(home.client.config() | {"interceptors": [Interrupted(run_id)]}))
+    client = Client(**(home.client.config() | {"interceptors": [Interrupted(run_id, status)]}))
     looks = LastLooks(client, listed_within=timedelta(0))
     with pytest.raises(RPCError):
         home.run(looks.tell())
