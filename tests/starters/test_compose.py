@@ -88,9 +88,9 @@ def test_nothing_is_published_beyond_loopback(stack: dict[str, Any]) -> None:
 def test_secrets_come_from_files_that_git_ignores(stack: dict[str, Any]) -> None:
     """No service has a secret in the file, the examples hold none, and the filled-in copies cannot be committed."""
     for service in stack.values():
-        assert not [name for name in service.get("environment", {}) if re.search("PASSWORD|PWD|SECRET|KEY", name)]
+        assert not [name for name in service.get("environment", {}) if re.search("PASSWORD|PWD|SECRET|KEY|TOKEN", name)]
     for example in (ROOT / "deploy/example").iterdir():
-        assert re.findall(r"(?:PASSWORD|KEY)=(.+)", example.read_text()) == [], example
+        assert re.findall(r"(?:PASSWORD|KEY|TOKEN)=(.+)", example.read_text()) == [], example
     assert "deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
