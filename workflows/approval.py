@@ -128,19 +128,16 @@ class Gate(Generic[P]):
         Raises:
             ApplicationError: the approval does not count.
         """
-        word = input
-        if self.waiting and not word.fingerprint:
-            # Whoever has to wait for another one's word has not seen what that one makes of the proposal.
-            word = word.model_copy(update={"fingerprint": self.waiting.proposal.fingerprint})
         async with self._deciding:
-            self.require_approvable(word)
+            # Another one's word may have made something else of the proposal.
+            self.require_approvable(input)
             assert self.waiting
             try:
                 found = await self._look()
             except ActivityError as error:
                 raise _refused(f"it cannot be found out what would be done now: {told(error)}") from None
             # Meanwhile somebody may have rejected it.
-            self.require_approvable(word)
+            self.require_approvable(input)
             now = self._proposal(found)
             if trouble := moved(self.waiting.proposal, now):
                 anew = self.waiting.anew or now.fingerprint != self.waiting.proposal.fingerprint
@@ -148,7 +145,7 @@ class Gate(Generic[P]):
                 self._timeline.parked(APPROVAL, self.waiting.trouble)
                 raise _refused(trouble)
             self._approved = found
-            return self._record("approved", word.by, word.reason)
+            return self._record("approved", input.by, input.reason)
 
     def reject(self, input: RejectInput) -> ApprovalRecord:
         """The run ends, and nothing was changed."""

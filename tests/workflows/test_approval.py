@@ -180,11 +180,19 @@ def test_approval_of_nothing(home: House) -> None:
 
 
 def test_two_words_at_once(home: House) -> None:
-    """Of two approvals one counts; a rejection counts while an approval still looks."""
+    """Of two approvals one counts, and none of what only the other one has seen; a rejection counts meanwhile."""
 
     async def both(run: Run[Any]) -> list[Any]:
         words = (approvals.approve(run, name) for name in ("ben", "cem"))
         return await asyncio.gather(*words, return_exceptions=True)
+
+    data = protected()
+    run = waiting(home, data)
+    hand_made_vpc(home, data)
+    early, late = sorted(str(word) for word in home.run(both(run)))
+    assert "needs the fingerprint of what is shown now" in early
+    assert "is not what was shown" in late
+    reject(home, run)
 
     run = waiting(home, protected())
     words = home.run(both(run))
