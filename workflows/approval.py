@@ -128,16 +128,20 @@ class Gate(Generic[P]):
         Raises:
             ApplicationError: the approval does not count.
         """
+        word = input
+        if self.waiting and not word.fingerprint:
+            # Whoever has to wait for another one's word has not seen what that one makes of the proposal. And a replay
+            # has no validator, which asks for the fingerprint since it matters: earlier runs took such words like this.
+            word = word.model_copy(update={"fingerprint": self.waiting.proposal.fingerprint})
         async with self._deciding:
-            # Another one's word may have made something else of the proposal.
-            self.require_approvable(input)
+            self.require_approvable(word)
             assert self.waiting
             try:
                 found = await self._look()
             except ActivityError as error:
                 raise _refused(f"it cannot be found out what would be done now: {told(error)}") from None
             # Meanwhile somebody may have rejected it.
-            self.require_approvable(input)
+            self.require_approvable(word)
             now = self._proposal(found)
             if trouble := moved(self.waiting.proposal, now):
                 anew = self.waiting.anew or now.fingerprint != self.waiting.proposal.fingerprint
@@ -145,7 +149,7 @@ class Gate(Generic[P]):
                 self._timeline.parked(APPROVAL, self.waiting.trouble)
                 raise _refused(trouble)
             self._approved = found
-            return self._record("approved", input.by, input.reason)
+            return self._record("approved", word.by, word.reason)
 
     def reject(self, input: RejectInput) -> ApprovalRecord:
         """The run ends, and nothing was changed."""

@@ -189,9 +189,9 @@ def test_two_words_at_once(home: House) -> None:
     data = protected()
     run = waiting(home, data)
     hand_made_vpc(home, data)
-    early, late = sorted(str(word) for word in home.run(both(run)))
-    assert "needs the fingerprint of what is shown now" in early
-    assert "is not what was shown" in late
+    later, first = sorted(str(word) for word in home.run(both(run)))
+    assert "is not what was shown" in first
+    assert "look at it, and approve that" in later
     reject(home, run)
 
     run = waiting(home, protected())
