@@ -13,7 +13,9 @@ import pytest
 
 from starters.temporal_server import TemporalServer
 
-_BYTECODE = tempfile.TemporaryDirectory(prefix="scaleway-infra-bytecode-")
+# Imports that go on in the background, as a local Scaleway's, write there until the process ends: what they have left
+# must not fail a run whose tests have passed.
+_BYTECODE = tempfile.TemporaryDirectory(prefix="scaleway-infra-bytecode-", ignore_cleanup_errors=True)
 if sys.dont_write_bytecode:
     # The sandbox loads a run's modules anew: without bytecode each run of each test would compile them, too.
     sys.dont_write_bytecode, sys.pycache_prefix = False, _BYTECODE.name
