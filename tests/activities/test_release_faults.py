@@ -199,12 +199,15 @@ def test_secrets_stay_on_the_node(fleet: Fleet) -> None:
     """Whatever the application prints: a migration, its list, an unhealthy unit. What is declared as plain is shown."""
     url = r"postgresql://app:p/a&s.s*[w]\rd@db:5432/x"
     env_file = fleet.on_node("cp -p /etc/tiny.env /etc/tiny.env.kept; cat /etc/tiny.env")
-    # Two of one length: each is a secret of its own. And a key of several lines, whose last one looks like a name.
-    secrets = '"\nTOKEN=tok$en-1234\nOTHER=as-long-1234\nKEY="begin+key\nRm9vYmFy=\n"\n'
+    # Two of one length: each is a secret of its own. A key of several lines, whose last one looks like a name. And a
+    # password that drivers know as it was before it was quoted.
+    secrets = (
+        '"\nTOKEN=tok$en-1234\nOTHER=as-long-1234\nKEY="begin+key\nRm9vYmFy=\n"\nCACHE="redis://:50%25%2F\\\\off@c"\n'
+    )
     written = env_file + '\nMODE="production"\nDATABASE_URL="' + url.replace("\\", "\\\\") + secrets
     fleet.on_node(f"cat >/etc/tiny.env <<'E'\n{written}E")
-    says = 'echo "url $DATABASE_URL, token <$TOKEN>, other <$OTHER>, mode $MODE, key $KEY"'
-    shown = "url [secret], token <[secret]>, other <[secret]>, mode production, key [secret]\n[secret]\n"
+    says = """echo "url $DATABASE_URL, token <$TOKEN>, other <$OTHER>, cache <"'50%/\\off'">, mode $MODE, key $KEY\""""
+    shown = "token <[secret]>, other <[secret]>, cache <[secret]>, mode production, key [secret]\n[secret]\n"
     app = fleet.site.app.model_copy(
         update={
             "env_file": EnvFile(path="/etc/tiny.env", values={"MODE": "production", "TOKEN": "${secret:token}"}),
@@ -221,7 +224,7 @@ def test_secrets_stay_on_the_node(fleet: Fleet) -> None:
         assert fleet.step(fleet.releases.pending, node).pending == ("[secret]",)
         with pytest.raises(CommandFailed) as caught:
             fleet.step(fleet.releases.migrate, node)
-        assert str(caught.value).count(shown) == 2
+        assert str(caught.value).count(f"url [secret], {shown}") == 2
         assert "tok$en" not in str(caught.value)
         fleet.step(fleet.releases.switch, node)
         with pytest.raises(Unhealthy, match=r"I have \[secret\] \[secret\]"):

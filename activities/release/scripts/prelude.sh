@@ -8,15 +8,20 @@ set -euo pipefail
 umask 022
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 
-# A sed script that hides the application's secrets: values of its env file, and passwords in those that are URLs, the
-# longest first. A key of several lines may end like "Rm9v==", which is no name. They go through pipes only: a process
-# list shows arguments.
+# A sed script that hides the application's secrets: values of its env file, and passwords in those that are URLs, as
+# they stand there and as drivers know them (in ASCII: sed takes no half of a character), the longest first. A key of
+# several lines may end like "Rm9v==", which is no name. They go through pipes and builtins only: a process list shows
+# arguments.
 hiding() {
     [ -r "$env_file" ] || return 0
-    local names=${plain[*]}
-    grep -vE "^(${names// /|})=" "$env_file" |
-        sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=([^=])/\1/; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
-            p; s|^[^:]*://[^:/@]*:([^@/]*)@.*|\1|p' |
+    local names=${plain[*]} found escaped
+    found=$(
+        grep -vE "^(${names// /|})=" "$env_file" |
+            sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=([^=])/\1/; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
+                p; s|^[^:]*://[^:/@]*:([^@/]*)@.*|\1|p'
+    )
+    escaped=$(printf '%s' "$found" | sed -E 's/\\/\\\\/g; s/%([2-7][0-9A-Fa-f])/\\x\1/g')
+    printf '%s\n%b\n' "$found" "$escaped" |
         awk 'length >= 6 { print length, $0 }' | sort -rn | uniq | cut -d " " -f 2- |
         sed 's/[][\.*^$/]/\\&/g; s|.*|s/&/[secret]/g|'
 }
