@@ -54,6 +54,7 @@ _AGES = (DRIFT_WORKFLOW, HEALTH_WORKFLOW)
 _DONE, _FAILED = "Completed", "Failed"
 _TRIED = 5
 """Runs of an environment that are read until one says something: some fail before they have looked."""
+_LOST = (RPCStatusCode.NOT_FOUND, RPCStatusCode.DATA_LOSS)
 log = logging.getLogger(__name__)
 
 
@@ -145,9 +146,9 @@ class LastLooks:
             output = await self._output(run, look.gives)
             return tuple(look.figures(environment, output)) if output is not None else ()
         except Exception as error:
-            if isinstance(error, RPCError) and error.status is not RPCStatusCode.NOT_FOUND:
+            if isinstance(error, RPCError) and error.status not in _LOST:
                 raise
-            # It is of other code, written with a key that is not here, or forgotten: to try again would not help.
+            # It is of other code, written with a key that is not here, or lost: to try again would not help.
             log.warning("what %s (%s) found cannot be read: %s", run.id, run.run_id, type(error).__name__)
             return ()
 

@@ -211,6 +211,18 @@ def test_temporal_goes_away_in_the_middle(
     eventually(lambda: values(collector, DRIFT, environment) == [0.0], "it is told")
 
 
+def test_a_look_that_is_lost(home: House, collector: Collector, environment: str) -> None:
+    """Temporal may have forgotten what it still lists: nobody waits for that one, and the others are told."""
+    looked(home, "Drift", environment, {"plan": {"environment": environment}})
+    run_id = looked(home, "Drift", f"{environment}-other", {"plan": {"environment": environment}})
+    lost = Interrupted(run_id, RPCStatusCode.NOT_FOUND)
+    looks = LastLooks(Client(**(home.client.config() | {"interceptors": [lost]})))
+    for _ in range(2):
+        home.run(looks.tell())
+    eventually(lambda: values(collector, DRIFT, environment) == [0.0], "it is told")
+    assert values(collector, DRIFT, f"{environment}-other") == []
+
+
 def test_what_nobody_looks_at_any_more(home: House, collector: Collector, environment: str) -> None:
     """A check that is gone from the file is not down for ever; one that could not be looked at is as it was."""
     looks = LastLooks(home.client)
