@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from activities.lifecycle import NO_PARENT, Lifecycle, Parent, Scope
 from blueprint.errors import Gone
 from blueprint.kinds import KINDS, Kind
 from blueprint.resource import Observed, Resource
+from telemetry.threads import Threads
 
 THREADS = 16
 SEAL = "seal"
@@ -37,14 +37,14 @@ def observe(
         EngineError: a list call failed.
     """
     look = _Look(lifecycles, resources, refresh)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="observe") as pool:
+    with Threads(THREADS, thread_name_prefix="observe") as pool:
         running: dict[Future[list[Observed]], str] = {}
         waiting = dict(KINDS)
         while waiting or running:
             for kind in look.startable(waiting):
                 del waiting[kind.name]
                 for parent in look.parents(kind):
-                    running[pool.submit(copy_context().run, look.at, kind.name, parent)] = kind.name
+                    running[pool.submit(look.at, kind.name, parent)] = kind.name
                 if kind.name not in running.values():
                     look.found[kind.name] = []
             if running:

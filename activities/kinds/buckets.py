@@ -5,8 +5,6 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from scaleway.iam.v1alpha1 import IamV1Alpha1API
@@ -26,6 +24,7 @@ from activities.lifecycle import Lifecycle, Parent, Scope, is_protected
 from blueprint.errors import Gone, NotOurs, Refused
 from blueprint.plan import Difference
 from blueprint.resource import Observed, Resource
+from telemetry.threads import Threads
 
 if TYPE_CHECKING:
     from types_boto3_s3.literals import BucketVersioningStatusType
@@ -129,8 +128,8 @@ class BucketLifecycle(Lifecycle):
     def _read_all(self, names: Sequence[str]) -> builtins.list[Observed]:
         if not names:
             return []
-        with ThreadPoolExecutor(READERS, thread_name_prefix="bucket") as pool:
-            return [task.result() for task in [pool.submit(copy_context().run, self._read, name) for name in names]]
+        with Threads(READERS, thread_name_prefix="bucket") as pool:
+            return list(pool.map(self._read, names))
 
     def _made(self, name: str, *, locks: bool) -> bool:
         """Make an empty bucket; False if the project has it already."""

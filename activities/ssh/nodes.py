@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio import activity
@@ -18,6 +16,7 @@ from activities.ssh.routes import Routes
 from activities.ssh.script import Script
 from blueprint.contract import Target
 from blueprint.errors import CommandFailed, EngineError, Gone, NotReady, SshUnreachable
+from telemetry.threads import Threads
 
 if TYPE_CHECKING:
     from activities.registry import Clouds
@@ -151,9 +150,8 @@ def side_by_side(call: Callable[[str], T], nodes: Sequence[str]) -> list[T]:
     """What a call gives for each node, all at once, in order. All end before the first error is raised."""
     if not nodes:
         return []
-    with ThreadPoolExecutor(len(nodes), thread_name_prefix="node") as threads:
-        contexts = [contextvars.copy_context() for _ in nodes]
-        calls = [threads.submit(context.run, call, node) for context, node in zip(contexts, nodes, strict=True)]
+    with Threads(len(nodes), thread_name_prefix="node") as threads:
+        calls = [threads.submit(call, node) for node in nodes]
     errors = [error for made in calls if (error := made.exception())]
     if errors:
         raise next((error for error in errors if not _may_pass(error)), errors[0])
