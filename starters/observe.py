@@ -109,8 +109,9 @@ def _page(panels: Sequence[Mapping[str, Any]]) -> str:
 
 
 def queries(dashboard: Mapping[str, Any]) -> Sequence[str]:
-    """Every query of a dashboard, in its panels' order."""
-    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    """Every query for figures of a dashboard, in its panels' order: those for traces are not Prometheus' to answer."""
+    targets = (target for panel in dashboard["panels"] for target in panel.get("targets", ()))
+    return [target["expr"] for target in targets if "expr" in target]
 
 
 def plain(query: str) -> str:

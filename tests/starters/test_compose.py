@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -81,7 +82,7 @@ def test_everything_that_stays_is_watched_and_waited_for(stack: dict[str, Any]) 
 def test_nothing_is_published_beyond_loopback(stack: dict[str, Any]) -> None:
     """Temporal has no authentication of its own here."""
     ports = [port for service in stack.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -98,7 +99,7 @@ def test_every_file_that_is_mounted_exists(stack: dict[str, Any]) -> None:
     """A bind mount of a missing file would be made as an empty folder."""
     sources = [mount.split(":")[0] for service in stack.values() for mount in service.get("volumes", [])]
     files = [source for source in sources if source.startswith("./")]
-    assert len(files) == 8
+    assert len(files) == 9
     for file in files:
         assert (ROOT / file).exists(), file
 
@@ -152,6 +153,66 @@ def test_the_collectors_pipelines_name_what_is_defined(stack: dict[str, Any], ad
     used = set(re.findall(r"^[^#\n]*\$\{env:(\w+)\}", "\n".join(texts), re.MULTILINE))
     given = re.findall(r"^(\w+)=$", (ROOT / "deploy/example/otel-collector.env").read_text(), re.MULTILINE)
     assert used == (set(given) if address else set())
+
+
+def port_of(endpoint: str) -> int:
+    """Of what a configuration listens on, or of an address."""
+    port = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").port
+    assert port, endpoint
+    return port
+
+
+@pytest.fixture(scope="module")
+def jaeger() -> dict[str, Any]:
+    """Its configuration."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "deploy/jaeger.yaml").read_text())
+    return config
+
+
+def test_traces_get_from_the_collector_to_jaeger(stack: dict[str, Any], jaeger: dict[str, Any]) -> None:
+    """Where the collector sends them, a service of the stack listens, and keeps them where its UI looks for them."""
+    collector = yaml.safe_load((ROOT / "deploy/otel-collector.yaml").read_text())
+    [sender] = [name for name in collector["service"]["pipelines"]["traces"]["exporters"] if name.startswith("otlp")]
+    address = urlsplit(collector["exporters"][sender]["endpoint"])
+    assert (address.scheme, address.hostname) == ("http", "jaeger")
+    assert f"./deploy/jaeger.yaml:{stack['jaeger']['command'][-1]}:ro" in stack["jaeger"]["volumes"]
+    assert address.port == port_of(jaeger["receivers"]["otlp"]["protocols"]["http"]["endpoint"])
+    # By default it counts batches, however large: then traces that nobody takes fill the memory that metrics need.
+    assert collector["exporters"][sender]["sending_queue"]["sizer"] == "items"
+
+    traces = jaeger["service"]["pipelines"]["traces"]
+    assert set(traces["receivers"]) == jaeger["receivers"].keys()
+    assert set(traces["exporters"]) == jaeger["exporters"].keys()
+    assert set(jaeger["service"]["extensions"]) == jaeger["extensions"].keys()
+    [kept] = jaeger["extensions"]["jaeger_storage"]["backends"]
+    assert jaeger["exporters"]["jaeger_storage_exporter"]["trace_storage"] == kept
+    assert jaeger["extensions"]["jaeger_query"]["storage"]["traces"] == kept
+
+
+def test_traces_outlive_a_restart_and_not_for_ever(stack: dict[str, Any], jaeger: dict[str, Any]) -> None:
+    """They are on the volume, in a folder that the image has and that Jaeger may write to without being root."""
+    [store] = jaeger["extensions"]["jaeger_storage"]["backends"].values()
+    assert store["badger"]["ephemeral"] is False
+    assert all(folder.startswith("/tmp/") for folder in store["badger"]["directories"].values())
+    assert "jaeger:/tmp" in stack["jaeger"]["volumes"]
+    assert "jaeger" in yaml.safe_load(FILE.read_text())["volumes"]
+    assert "user" not in stack["jaeger"]
+    days = int(store["badger"]["ttl"]["spans"].removesuffix("h")) / 24
+    assert f"traces of {days:g} days" in " ".join((ROOT / "docs/operations.md").read_text().split())
+
+
+def test_data_sources_are_services_of_the_stack(stack: dict[str, Any], jaeger: dict[str, Any]) -> None:
+    """And listen on that port: Grafana says no more than that a panel has no data."""
+    file = ROOT / "deploy/grafana/provisioning/datasources/datasources.yaml"
+    addresses = [urlsplit(source["url"]) for source in yaml.safe_load(file.read_text())["datasources"]]
+    here = {address.hostname: address.port for address in addresses if address.scheme}
+    assert here == {
+        "prometheus": port_of(stack["prometheus"]["healthcheck"]["test"][-1]),
+        "jaeger": port_of(jaeger["extensions"]["jaeger_query"]["http"]["endpoint"]),
+    }
+    assert stack["jaeger"]["ports"] == [f"127.0.0.1:{here['jaeger']}:{here['jaeger']}"]
+    asked = port_of(stack["jaeger"]["healthcheck"]["test"][-1])
+    assert asked == port_of(jaeger["extensions"]["healthcheckv2"]["http"]["endpoint"])
 
 
 def test_cockpit_gets_metrics_under_the_names_that_the_stack_sees() -> None:

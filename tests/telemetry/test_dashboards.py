@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,11 +18,13 @@ import pytest
 import requests
 import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from temporalio import workflow
 
 from blueprint import alerts
 from starters.observe import ENGINE, PROGRAM, observing, pages, plain, queries
 from tests.alerts.declared import declared
-from tests.telemetry.asked import exported_by_the_engine, metrics_of, unknown
+from tests.telemetry.asked import OWN, exported_by_the_engine, metrics_of, unknown
+from workflows.registry import WORKFLOWS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -34,12 +39,34 @@ def asked_of_the_sdk() -> set[str]:
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked if name.startswith("temporal_")}
 
 
-def panels() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every panel that asks for something, with its dashboard."""
+def panels(*types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every panel that asks data sources of these types for something, with its dashboard."""
     for name, dashboard in NAMES.items():
         for panel in dashboard["panels"]:
-            if panel["type"] != "row":
+            if panel["type"] != "row" and panel["datasource"]["type"] in types:
                 yield name, panel
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a panel looks for traces by: a span of that service and name, with all of these attributes."""
+
+    service: str
+    span: str
+    attributes: dict[str, str]
+
+
+def searches(**variables: str) -> list[Search]:
+    """What dashboards look for traces by.
+
+    Args:
+        variables: what is chosen on the dashboard.
+    """
+    targets = [target for _, panel in panels("jaeger") for target in panel["targets"]]
+    chosen = [{name: Template(str(value)).substitute(variables) for name, value in each.items()} for each in targets]
+    # Grafana reads attributes as logfmt.
+    pairs = [dict(pair.split("=", 1) for pair in shlex.split(each["tags"])) for each in chosen]
+    return [Search(each["service"], each["operation"], told) for each, told in zip(chosen, pairs, strict=True)]
 
 
 def test_both_are_there() -> None:
@@ -51,24 +78,55 @@ def test_both_are_there() -> None:
 def test_every_data_source_is_provisioned() -> None:
     """A panel without one shows nothing, and does not say so."""
     file = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/datasources.yaml").read_text())
-    provisioned = {source["uid"] for source in file["datasources"]}
-    for name, panel in panels():
-        for place in (panel, *panel["targets"]):
-            assert place["datasource"] == {"type": "prometheus", "uid": panel["datasource"]["uid"]}, name
-        assert panel["datasource"]["uid"] in provisioned, (name, panel["title"])
+    provisioned = [{"type": source["type"], "uid": source["uid"]} for source in file["datasources"]]
+    places = [panel for dashboard in NAMES.values() for panel in dashboard["panels"] if panel["type"] != "row"]
+    places += [each for dashboard in NAMES.values() for each in dashboard["templating"]["list"] if "datasource" in each]
+    for place in places:
+        assert place["datasource"] in provisioned, place
+        assert all(target["datasource"] == place["datasource"] for target in place.get("targets", ())), place
 
 
 def test_every_metric_exists() -> None:
     """In the catalogue, or where alert rules look for it too; the SDK's are seen to arrive in `test_run_metrics`."""
     rules = " ".join(rule["expr"] for group in alerts.groups(declared()) for rule in group.rules.values())
     elsewhere = metrics_of(rules) | HOSTMETRICS
-    for name, panel in panels():
+    for name, panel in panels("prometheus"):
         known = exported_by_the_engine().keys() if panel["datasource"]["uid"] == "engine" else elsewhere
         for target in panel["targets"]:
             asked = metrics_of(target["expr"])
             assert asked, target["expr"]
             missing = {metric for metric in asked - known if not metric.startswith("temporal_")}
             assert not missing | unknown(target["expr"]), (name, panel["title"])
+
+
+def test_environments_are_those_of_some_metric() -> None:
+    """A variable of metrics or labels that nobody exports offers nothing to choose, and its panels stay empty."""
+    for name, dashboard in NAMES.items():
+        for variable in (each for each in dashboard["templating"]["list"] if each["type"] == "query"):
+            query = variable["query"]["query"]
+            [label] = re.findall(r", (\w+)\)$", query)
+            metrics = re.findall(rf"{OWN}\w+", query)
+            assert metrics, (name, query)
+            for metric in metrics:
+                assert label in exported_by_the_engine().get(metric, ()), (name, query)
+
+
+def test_newest_runs_are_looked_for_where_workers_send_them() -> None:
+    """By the name that they have in the stack, and under systemd; one table for each environment that is chosen."""
+    [search] = searches(environment="shop-prod", workflow="Apply")
+    stack = yaml.safe_load((DEPLOY.parent / "docker-compose.temporal.yml").read_text())["services"]
+    assert search.service == stack["worker"]["environment"]["OTEL_SERVICE_NAME"]
+    assert f"\nOTEL_SERVICE_NAME={search.service}\n" in (DEPLOY / "example/worker.env").read_text()
+    # Jaeger knows no patterns: what stands for all environments would be taken for one.
+    assert [panel["repeat"] for _, panel in panels("jaeger")] == ["environment"]
+
+
+def test_newest_runs_are_of_any_workflow() -> None:
+    """Each that there is can be chosen; what is applied comes first."""
+    [offered] = [each for each in NAMES["runs"]["templating"]["list"] if each["name"] == "workflow"]
+    names = [workflow._Definition.must_from_class(each).name for each in WORKFLOWS]
+    assert offered["query"].split(",") == names
+    assert offered["current"]["value"] == names[0] == "Apply"
 
 
 def test_a_metric_that_is_not_there_is_found() -> None:
@@ -114,7 +172,7 @@ def test_the_first_deploy_is_seen(tmp_path: Path) -> None:
         pytest.skip("needs Debian's package prometheus")
     [query] = [
         target["expr"]
-        for _, panel in panels()
+        for _, panel in panels("prometheus")
         if panel["title"] == "Deploys and rollbacks, by result"
         for target in panel["targets"]
     ]
@@ -145,7 +203,7 @@ def test_prometheus_has_a_page_for_each_row() -> None:
     drawn = [value for page in asked for name, [value] in page.items() if name.endswith(".expr")]
     assert sorted(drawn) == sorted(
         f"# {panel['title']}\n{plain(target['expr'])}"
-        for _, panel in panels()
+        for _, panel in panels("prometheus")
         for target in panel["targets"]
         if panel["datasource"]["uid"] == ENGINE
     )
