@@ -1,7 +1,7 @@
 """The folder in which `scaleway-infra dev` keeps what outlives a process, and tells other programs where it listens.
 
 STATE/dev.pid          whose it is: the process id, and the lock on the file while that process lives
-STATE/endpoints.json   addresses and credentials, for programs
+STATE/endpoints.json   addresses and credentials, for programs; locked while the process lives that published them
 STATE/env              the same as `export` lines, for a shell
 STATE/temporal.db      what Temporal keeps
 STATE/emulator.db      what the local Scaleway keeps
@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-import time
 from pathlib import Path
 from typing import IO
 
@@ -90,6 +89,7 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._lock: IO[str] | None = None
+        self._published: IO[str] | None = None
 
     def claim(self) -> int | None:
         """Take the folder for this process.
@@ -108,7 +108,7 @@ class StateFolder:
             raise StartError(
                 f"cannot be used as state folder: {error.strerror}", subject=str(self.path), remedy="choose --state-dir"
             ) from error
-        if not _take(lock):
+        if not _try_lock(lock, fcntl.LOCK_EX):
             pid = _read_pid(lock)
             lock.close()
             raise AlreadyRunningError(
@@ -126,14 +126,18 @@ class StateFolder:
 
     def publish(self, endpoints: DevEndpoints) -> None:
         """Write `endpoints.json` and `env`, readable by this user only."""
-        _write_private(self.path / "endpoints.json", endpoints.model_dump_json(indent=2) + "\n")
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in endpoints.environment().items()]
-        _write_private(self.path / "env", "".join(lines))
+        _write_private(self.path / "env", "".join(lines)).close()
+        # Last: whoever sees these takes all for ready.
+        self._published = _write_private(self.path / "endpoints.json", endpoints.model_dump_json(indent=2) + "\n")
 
     def release(self) -> None:
         """Take back what was published and let others have the folder. Harmless if it is not held."""
         if self._lock:
             self._withdraw()
+            if self._published:
+                self._published.close()
+                self._published = None
             self._lock.truncate(0)
             self._lock.close()
             self._lock = None
@@ -150,25 +154,18 @@ def read_endpoints(state_dir: Path) -> DevEndpoints | None:
         state_dir: the folder, `.dev` by default in the command line.
     """
     try:
-        with _pid_file(state_dir).open() as lock:
-            if _try_lock(lock, fcntl.LOCK_SH):
+        with (state_dir / "endpoints.json").open() as published:
+            # The lock on this very file, and not the folder's: a dev that has just taken the folder over holds that one
+            # while there is still what its dead predecessor published.
+            if _try_lock(published, fcntl.LOCK_SH):
                 return None
-        return DevEndpoints.model_validate_json((state_dir / "endpoints.json").read_bytes())
+            return DevEndpoints.model_validate_json(published.read())
     except (OSError, ValidationError):
         return None
 
 
 def _pid_file(folder: Path) -> Path:
     return folder / "dev.pid"
-
-
-def _take(lock: IO[str]) -> bool:
-    # `read_endpoints` holds the lock for a moment: ask more than once before calling the folder taken.
-    for _ in range(10):
-        if _try_lock(lock, fcntl.LOCK_EX):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def _try_lock(lock: IO[str], kind: int) -> bool:
@@ -185,10 +182,14 @@ def _read_pid(lock: IO[str]) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a reader never sees half of it."""
+def _write_private(path: Path, text: str) -> IO[str]:
+    """Replace a file in one step, so that a reader never sees half of it. Returns it, open and locked."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.touch(0o600)
-    fresh.write_text(text)
+    file = fresh.open("w")
+    file.write(text)
+    file.flush()
+    fcntl.flock(file, fcntl.LOCK_EX)
     fresh.replace(path)
+    return file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import signal
@@ -18,7 +19,7 @@ import requests
 from starters.child import HOST, free_port, listens
 from starters.dev import Dev
 from starters.dev_state import AlreadyRunningError, DevEndpoints, StateFolder, read_endpoints
-from tests.starters import eventually
+from tests.starters import ended, eventually
 
 PROGRAM = """
 import sys
@@ -89,7 +90,7 @@ class Running:
 
 def gone(processes: dict[str, psutil.Process]) -> bool:
     """Whether none of them runs any more."""
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes.values())
+    return all(map(ended, processes.values()))
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def test_ctrl_c_stops_everything_within_ten_seconds(dev: Callable[..., Running])
     children = running.children()
     assert children.keys() == {"temporal", "emulator", "worker"}
     assert requests.get(endpoints.temporal_ui_url, timeout=5).ok
+    eventually(lambda: "Ctrl-C stops all of it" in running.said())
     for address in (endpoints.temporal_ui_url, endpoints.api_url, endpoints.s3_url, endpoints.dns_address):
         assert address in running.said()
     worker_log = running.state / "logs/worker.log"
@@ -225,6 +227,9 @@ def test_a_killed_dev_leaves_nothing_in_the_way(dev: Callable[..., Running]) -> 
     children = first.children()
     assert first.finish(signal.SIGKILL) == -signal.SIGKILL
     assert read_endpoints(first.state) is None
+    with (first.state / "dev.pid").open() as taken:
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        assert read_endpoints(first.state) is None, "whoever takes the folder over has not published yet"
 
     second = dev(*IDLE, port=port)
     second.ready()

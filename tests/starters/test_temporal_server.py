@@ -17,7 +17,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from starters.child import Child, PortTakenError, StartError, free_port
 from starters.temporal_server import NAMESPACE, TemporalServer
-from tests.starters import eventually
+from tests.starters import ended, eventually
 from workflows.identity import ENVIRONMENT, NEEDS_OPERATOR, SEARCH_ATTRIBUTES
 
 
@@ -133,7 +133,7 @@ def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ) as parent:
         assert parent.stdout is not None
-        server = int(parent.stdout.readline())
-        assert psutil.pid_exists(server)
+        server = psutil.Process(int(parent.stdout.readline()))
+        assert not ended(server)
         parent.kill()
-    eventually(lambda: not psutil.pid_exists(server) or psutil.Process(server).status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: ended(server))
