@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -18,6 +20,18 @@ from aiohttp import web
 Result = TypeVar("Result")
 _TURNS = 10
 """Of the loop, after which a connection that was accepted is sure to be known."""
+_SO_ATTACH_FILTER = 26
+"""Linux's number, which Python does not know."""
+_NO_SYN = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of TCP's flags
+        (0x45, 0, 1, 2),  # if SYN is not among them, skip one
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # pass
+    )
+)
+"""A filter of packets (BPF) that takes all but the first one of a connection."""
 _LEAVE = 0.5
 """Seconds for clients to let go of the connections that they keep."""
 
@@ -91,14 +105,16 @@ class Server:
         if self._runner and self._site:
             listening, site = self._site
             # Closing would reset the connections that the kernel has taken and nobody has accepted yet, of which there
-            # are some on a busy machine; and one that is kept may get a request just as it is closed, unless the answer
-            # before said that it would be. Whoever leaves gracefully sees to both.
+            # are some on a busy machine, and none is sure to be the last one while more may come; and one that is kept
+            # may get a request just as it is closed, unless the answer before said that it would be. Whoever leaves
+            # gracefully sees to both.
+            _let_nobody_in(listening)
+            await _turns()
             while select.select([listening], [], [], 0)[0]:
                 await asyncio.sleep(0)
             await site.stop()
             # What has been accepted takes some turns of the loop until the runner knows of it.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+            await _turns()
             self._leaves, until = True, time.monotonic() + _LEAVE
             while self._runner.server and self._runner.server.connections and time.monotonic() < until:
                 await asyncio.sleep(0.01)
@@ -127,6 +143,18 @@ class Server:
         async for message in opened:
             await opened.send_str(f"{self.address} {message.data}")
         return opened
+
+
+def _let_nobody_in(listening: socket.socket) -> None:
+    """Let connections that are being made come about, and no others be begun."""
+    program = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
+    told = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class Load:
