@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -73,7 +74,11 @@ def program(transfer: Transfer, name: str) -> psutil.Process:
     found: list[psutil.Process] = []
 
     def look() -> bool:
-        found[:] = [child for child in relatives(transfer) if child.name() == name and child.status() != "zombie"]
+        # Others come to their end while one looks.
+        for child in relatives(transfer):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name() == name and child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child)
         return bool(found)
 
     until(look, f"no {name}")
