@@ -140,7 +140,7 @@ def test_changed_cloud_init_leaves_the_machine_alone(site: Site, emulator: Contr
 
 
 def test_private_nic_tells_its_address_once_it_has_one(site: Site, emulator: Control) -> None:
-    """IPAM shows it up to a second late; until then the NIC is not ready."""
+    """IPAM shows it late; until then the NIC is not ready."""
     site.apply(file(0))
     resources = site.resources(file())
     outputs = {key: {"id": site.one(file(0), key).id} for key in ("private_network.core", "security_group.backend")}
@@ -150,11 +150,12 @@ def test_private_nic_tells_its_address_once_it_has_one(site: Site, emulator: Con
     lifecycle.create(with_ids(resources["private_nic.core-01"], outputs))
     snapshot = emulator.call("GET", "/_emulator/snapshot")
     for address in snapshot["world"]["tables"]["ipam.ips"].values():
-        address["_listed_at"] = time.time() + 1.0
+        address["_listed_at"] = time.time() + 1000
     emulator.call("PUT", "/_emulator/snapshot", snapshot)
 
     nic = site.one(file(), "private_nic.core-01")
     assert (nic.status, nic.health, set(nic.outputs)) == ("without an address", "pending", {"id"})
+    emulator.call("PUT", "/_emulator/clock", {"ahead": 1001})
     settled = persistently(lambda: ready(lifecycle, nic))
     assert settled.outputs["host_network"] == settled.outputs["address"] + "/32"
     assert settled.outputs["address"].startswith("10.0.0.")
