@@ -23,7 +23,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 from temporalio.types import MethodAsyncSingleParam
 
 from blueprint.backup.contract import BucketRestoreOutput, DropOutput, ManagedRestoreOutput
@@ -36,7 +36,7 @@ from blueprint.release.record import ReleaseRecord
 from starters.origin import origin
 from workflows.apply import Apply
 from workflows.backup.messages import BackupOutput, DrillOutput, RestoreDatabaseOutput, RetentionOutput
-from workflows.connection import connect
+from workflows.connection import connect, not_there
 from workflows.deploy import Deploy, Rollback
 from workflows.destroy import Destroy
 from workflows.identity import (
@@ -380,7 +380,7 @@ class Engine:
         try:
             description = await self._described(target, turn)
         except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
+            if not_there(error):
                 return None
             raise
         return description if description.status == WorkflowExecutionStatus.RUNNING else None

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from blueprint.contract import Target
 from blueprint.errors import EngineError
@@ -19,6 +19,7 @@ from blueprint.release.facts import FreezeFacts
 from blueprint.release.record import RECORD, ReleaseRecord
 from starters.engine import Engine, Run
 from starters.origin import origin
+from workflows.connection import not_there
 from workflows.freeze import Freeze
 from workflows.identity import attributes_of, freeze_id
 from workflows.messages import FreezeInput
@@ -81,7 +82,7 @@ async def unfreeze(engine: Engine, target: Target) -> None:
             raise NotFrozen("is not frozen", subject=target.environment)
         await handle.cancel()
     except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
+        if not not_there(error):
             raise
         raise NotFrozen("is not frozen", subject=target.environment) from None
 

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecution, WorkflowUpdateFailedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from blueprint.errors import EngineError
 from starters.engine import Engine, Run
+from workflows.connection import not_there
 from workflows.identity import BLOCKED_STEP, COMMIT, ENVIRONMENT, OPERATION, STARTED_BY
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ async def find(engine: Engine, id: str) -> RunFacts:
     try:
         return await _facts(engine, await engine.client.get_workflow_handle(id).describe())
     except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
+        if not not_there(error):
             raise
         raise UnknownRun(
             "there is no such run, or Temporal does not keep it any more",
@@ -128,7 +129,7 @@ async def decided(saying: Awaitable[T]) -> T:
     except WorkflowUpdateFailedError as error:
         raise DecisionRefused(getattr(error.cause, "message", str(error.cause))) from None
     except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
+        if not not_there(error):
             raise
         raise DecisionRefused("the run has ended: there is nothing to decide any more") from None
 

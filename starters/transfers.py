@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from blueprint.backup.contract import TransferProgress
 from starters.engine import Engine, Run
+from workflows.connection import not_there
 
 
 async def transfers(engine: Engine, run: Run[Any]) -> tuple[TransferProgress, ...]:
@@ -20,7 +21,7 @@ async def transfers(engine: Engine, run: Run[Any]) -> tuple[TransferProgress, ..
     try:
         raw = (await run.handle.describe()).raw_description
     except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
+        if not_there(error):
             return ()
         raise
     found = []

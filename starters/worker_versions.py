@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from blueprint.errors import EngineError
 from starters.engine import SILENCE_OF_A_WORKER, Engine
+from workflows.connection import not_there
 
 
 class VersionNotThere(EngineError):
@@ -66,7 +67,7 @@ async def versions(engine: Engine, deployment: str) -> list[Version]:
     try:
         described = await engine.client.workflow_service.describe_worker_deployment(request)
     except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
+        if not_there(error):
             return []
         raise
     workers = await _workers(engine, deployment)
@@ -104,7 +105,7 @@ async def promote(engine: Engine, deployment: str, build_id: str) -> None:
     try:
         await engine.client.workflow_service.set_worker_deployment_current_version(request)
     except RPCError as error:
-        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
+        if not not_there(error) and error.status != RPCStatusCode.FAILED_PRECONDITION:
             raise
         raise VersionNotThere(
             f"no worker of version {build_id} listens on {engine.task_queue}: {error.message}",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
@@ -128,6 +129,12 @@ def _settings() -> Mapping[str, Any]:
         return ClientConfig.load_client_connect_config(override_env_vars=given)
     except RuntimeError as error:
         raise ValueError(error) from None
+
+
+def not_there(error: RPCError) -> bool:
+    """Whether what was asked for does not exist. If its whole namespace does not, nobody knows that."""
+    namespace = any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+    return error.status == RPCStatusCode.NOT_FOUND and not namespace
 
 
 def in_our_words(error: RPCError) -> EngineError:

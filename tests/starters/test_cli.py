@@ -295,6 +295,28 @@ def test_wrong_settings_of_temporal(
     assert words in said.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["cancel", "test"],
+        ["approve", "test"],
+        ["watch", "test"],
+        ["runs", "show", "shop-test"],
+        ["unfreeze", "test"],
+        ["worker", "versions"],
+    ],
+    ids=" ".join,
+)
+def test_without_its_namespace_nothing_is_said_to_be_absent(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """ "No change is running" would be a guess about a namespace that is misspelt."""
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "no-such-namespace")
+    said = shell(*command)
+    assert said.code == Exit.FAILED
+    assert "no-such-namespace" in said.err
+
+
 def test_no_worker(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan that nobody makes does not wait for ever."""
     monkeypatch.setattr("starters.engine.TASK_QUEUE", "nobody-listens")
