@@ -310,7 +310,7 @@ def test_wrong_settings_of_temporal(
 def test_without_its_namespace_nothing_is_said_to_be_absent(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
-    """ "No change is running" would be a guess about a namespace that is misspelt."""
+    """That no change is running would be a guess about a namespace that is misspelt."""
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "no-such-namespace")
     said = shell(*command)
     assert said.code == Exit.FAILED
