@@ -199,15 +199,22 @@ def test_secrets_stay_on_the_node(fleet: Fleet) -> None:
     """Whatever the application prints: a migration, its list, an unhealthy unit. What is declared as plain is shown."""
     url = r"postgresql://app:p/a&s.s*[w]\rd@db:5432/x"
     env_file = fleet.on_node("cp -p /etc/tiny.env /etc/tiny.env.kept; cat /etc/tiny.env")
-    # Two of one length: each is a secret of its own. A key of several lines, whose last one looks like a name. And a
-    # password that drivers know as it was before it was quoted.
+    # Two of one length: each is a secret of its own. Keys of several lines, whose last one looks like a name, and JSON
+    # with a line that ends in a quote of its own. And a password that drivers know as it was before it was quoted.
     secrets = (
         '"\nTOKEN=tok$en-1234\nOTHER=as-long-1234\nKEY="begin+key\nRm9vYmFy=\n"\nCACHE="redis://:50%25%2F\\\\off@c"\n'
+        'BARE="bare+key\nQmFyRm9v="\nJSON="{\n\\"key\\": \\"in-json-1234\\"\n}"\n'
     )
     written = env_file + '\nMODE="production"\nDATABASE_URL="' + url.replace("\\", "\\\\") + secrets
     fleet.on_node(f"cat >/etc/tiny.env <<'E'\n{written}E")
-    says = """echo "url $DATABASE_URL, token <$TOKEN>, other <$OTHER>, cache <"'50%/\\off'">, mode $MODE, key $KEY\""""
-    shown = "token <[secret]>, other <[secret]>, cache <[secret]>, mode production, key [secret]\n[secret]\n"
+    says = (
+        """echo "url $DATABASE_URL, token <$TOKEN>, other <$OTHER>, cache <"'50%/\\off'">, mode $MODE, """
+        """keys $KEY$BARE, json $JSON\""""
+    )
+    shown = (
+        "token <[secret]>, other <[secret]>, cache <[secret]>, mode production, "
+        "keys [secret]\n[secret]\n[secret]\n[secret], json {\n[secret]\n}"
+    )
     app = fleet.site.app.model_copy(
         update={
             "env_file": EnvFile(path="/etc/tiny.env", values={"MODE": "production", "TOKEN": "${secret:token}"}),

@@ -10,14 +10,15 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=
 
 # A sed script that hides the application's secrets: values of its env file, and passwords in those that are URLs, as
 # they stand there and as drivers know them (in ASCII: sed takes no half of a character), the longest first. A key of
-# several lines may end like "Rm9v==", which is no name. They go through pipes and builtins only: a process list shows
-# arguments.
+# several lines may end like "Rm9v==", which is no name, and a line of JSON like \", which does not end the value. They go
+# through pipes and builtins only: a process list shows arguments.
 hiding() {
     [ -r "$env_file" ] || return 0
     local names=${plain[*]} found escaped
     found=$(
         grep -vE "^(${names// /|})=" "$env_file" |
-            sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=([^=])/\1/; s/^["'\'']//; s/["'\'']$//; s/\\([\\"$`])/\1/g
+            sed -E 's/^[A-Za-z_][A-Za-z0-9_]*=(.*[^="'\''])/\1/
+                s/^["'\'']//; s/^(([^\]|\\.)*)["'\'']$/\1/; s/\\([\\"$`])/\1/g
                 p; s|^[^:]*://[^:/@]*:([^@/]*)@.*|\1|p'
     )
     escaped=$(printf '%s' "$found" | sed -E 's/\\/\\\\/g; s/%([2-7][0-9A-Fa-f])/\\x\1/g')
