@@ -64,7 +64,7 @@ class Schedule(Section):
     time_zone: Annotated[str, Matching("[A-Za-z]+(/[A-Za-z0-9_+-]+)*", "a time zone's name, such as Europe/Paris")] = (
         "UTC"
     )
-    """Time zone of `cron`."""
+    """Time zone of `cron`. What is to start in the hour that it leaves out in spring does not start that night."""
     jitter: Seconds = 0.0
     """Up to how much later it may start, at random."""
     overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"] = "skip"
