@@ -36,16 +36,18 @@ class _Look:
         about: what it looks at: of several about the same, the newest has the last word.
         gives: its result; if it fails, that is in its error's details.
         figures: what it says, of that environment.
+        partly: whether one that failed may know a part only.
     """
 
     about: str
     gives: type[Any]
     figures: Callable[[str, Any], Iterator[Figure]]
+    partly: bool = False
 
 
 _LOOKS: Mapping[str, _Look] = {
     DRIFT_WORKFLOW: _Look("drift", DriftOutput, lambda where, out: of_drift(where, len(out.plan.changes))),
-    HEALTH_WORKFLOW: _Look("health", HealthOutput, lambda where, out: of_checks(where, out.checks)),
+    HEALTH_WORKFLOW: _Look("health", HealthOutput, lambda where, out: of_checks(where, out.checks), partly=True),
     "Backup": _Look("backup", BackupOutput, lambda where, out: of_assets(where, out.assets)),
     "Drill": _Look("backup", DrillOutput, lambda where, out: of_assets(where, out.assets)),
 }
@@ -125,7 +127,8 @@ class LastLooks:
                 break
             newest = max(newest or run.close_time, run.close_time)
             if figures := await self._figures(run, _LOOKS[name], environment):
-                self._keep((_LOOKS[name].about, environment), run.close_time, figures, whole=end == _DONE)
+                whole = end == _DONE or not _LOOKS[name].partly
+                self._keep((_LOOKS[name].about, environment), run.close_time, figures, whole=whole)
                 break
         if newest:
             self._known[key] = newest

@@ -241,6 +241,23 @@ def test_what_nobody_looks_at_any_more(home: House, collector: Collector, enviro
     eventually(lambda: told() == {"healthz": "0", "websocket": "nan"}, "it is gone")
 
 
+def test_an_asset_is_gone_while_backups_of_another_one_fail(
+    home: House, collector: Collector, environment: str
+) -> None:
+    """A report is of every asset of the file, also at the end of a run that fails."""
+    looks = LastLooks(home.client)
+
+    def told() -> dict[str, str]:
+        home.run(looks.tell())
+        points = collector.points(BACKUP_SIZE.name)
+        return {about["asset"]: f"{value:.0f}" for about, value in points if about.get("environment") == environment}
+
+    looked(home, "Backup", environment, {**BACKUP, "assets": [ASSET, {**ASSET, "asset": "db/gone"}]})
+    eventually(lambda: told() == {"db/equitya": "5", "db/gone": "5"}, "both are told")
+    looked(home, "Backup", environment, [BACKUP], fails=True)
+    eventually(lambda: told() == {"db/equitya": "5", "db/gone": "nan"}, "it is gone")
+
+
 def test_what_cannot_be_read_costs_nothing_else(
     home: House, collector: Collector, environment: str, caplog: pytest.LogCaptureFixture
 ) -> None:
