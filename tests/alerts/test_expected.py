@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from blueprint import alerts
+from blueprint.backup.catalogue import is_drilled
 from blueprint.graph import resources_of
 from tests.alerts.declared import declared
 
@@ -115,6 +117,13 @@ def test_a_drill_may_try_a_backup_that_is_as_old_as_any() -> None:
     """So both limits count."""
     found = expressions(schedules={"drill": {"every": "3d"}, "backup": {"every": "6h"}})
     assert limit(found["BackupUndrilled"]) == 72 * HOUR + RUN + limit(found["BackupLate"])
+
+
+@pytest.mark.parametrize("asset", ["db/equitya", "bucket/equitya-prod-files", "instance/db-lssm-prod", "environment"])
+def test_what_no_drill_tries_is_never_missed(asset: str) -> None:
+    """The rule knows which those are."""
+    [tried] = re.findall(r'asset=~"(.+?)"', expressions()["BackupUndrilled"])
+    assert bool(re.fullmatch(tried, asset)) == is_drilled(asset)
 
 
 @pytest.mark.parametrize(
