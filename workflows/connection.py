@@ -53,14 +53,14 @@ async def connect(patience: float = _PATIENCE) -> Client:
         async with asyncio.timeout(patience):
             return await Client.connect(**options, plugins=[EnginePlugin()], interceptors=tracing(), runtime=runtime())
     except TimeoutError:
-        raise _not_connected(options, "Timeout expired") from None
+        raise not_connected(options, "Timeout expired") from None
     except (OSError, ValueError) as error:
         raise TemporalRefused(
             f"the settings of Temporal ({options['target_host']}) do not fit: {error}",
             remedy="check TEMPORAL_* and Temporal's configuration file",
         ) from None
     except RuntimeError as error:
-        raise _not_connected(options, str(error)) from None
+        raise not_connected(options, str(error)) from None
 
 
 _OUR_CERTIFICATE = "check TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
@@ -104,8 +104,13 @@ _SILENCES = (
 """How the SDK's transport words that no Temporal answers, and what that means."""
 
 
-def _not_connected(options: Mapping[str, Any], words: str) -> EngineError:
-    """What the SDK says when it cannot connect, for people."""
+def not_connected(options: Mapping[str, Any], words: str) -> EngineError:
+    """What the SDK says when it cannot connect, for people.
+
+    Args:
+        options: with which it was to connect.
+        words: what its transport says.
+    """
     address = options["target_host"]
     with_tls = options.get("tls", bool(options.get("api_key")))
     for pattern, reason, remedy in _REFUSALS + (_HUNG_UP_WITH_TLS if with_tls else _HUNG_UP):

@@ -102,12 +102,11 @@ def test_the_files_are_valid() -> None:
         command = [found]
     elif go := shutil.which("go"):
         command = [go, "run", ACTIONLINT]
-        # It has to be fetched and built first, which fails in many ways; what is wrong with a file is another matter.
-        if (built := subprocess.run([*command, "-version"], capture_output=True, text=True)).returncode:
-            pytest.skip(f"actionlint is not to be had here: {built.stderr.splitlines()[-1]}")
     else:
         pytest.skip("neither actionlint nor go is here")
     ended = subprocess.run([*command, *map(str, FILES)], capture_output=True, text=True)
+    if "proxy" in ended.stderr or "dial tcp" in ended.stderr:
+        pytest.skip(f"actionlint is not to be had here: {ended.stderr.splitlines()[-1]}")
     assert (ended.returncode, ended.stdout) == (0, ""), ended.stdout + ended.stderr
 
 

@@ -9,6 +9,7 @@ import asyncio
 import datetime
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import struct
@@ -30,9 +31,14 @@ from starters.temporal_server import TemporalServer
 from tests.emulator.conftest import running
 from tests.starters import eventually
 from tests.workflows.house import PACE, UI, request, scaleway_environment, small
-from workflows.connection import TemporalRefused, TemporalUnreachable, connect
+from workflows.connection import TemporalRefused, TemporalUnreachable, connect, not_connected
 
 API_KEY = "the-key-of-a-team"
+OUR_CERTIFICATE = (
+    r"(TLS: it refuses our certificate \((CertificateRequired|DecryptError)\)"
+    r"|it hangs up after the TLS handshake; it may want another certificate) -> check TEMPORAL_TLS_CLIENT_CERT_PATH"
+)
+"""The alert says so, unless the end of its connection overtakes it."""
 NO_NAME = "n" * 64
 """Too long for a name in DNS: no resolver is asked."""
 CONFIGURATION = """
@@ -169,15 +175,15 @@ def test_a_plan_over_tls(front: dict[str, str], tmp_path: Path, monkeypatch: pyt
         ({"TEMPORAL_API_KEY": ""}, "the API key is refused"),
         (
             {"TEMPORAL_TLS_CLIENT_CERT_PATH": "", "TEMPORAL_TLS_CLIENT_KEY_PATH": ""},
-            "-> check TEMPORAL_TLS_CLIENT_CERT_PATH",
+            OUR_CERTIFICATE,
         ),
         (
             {"TEMPORAL_TLS_CLIENT_CERT_PATH": "another", "TEMPORAL_TLS_CLIENT_KEY_PATH": "another"},
-            "-> check TEMPORAL_TLS_CLIENT_CERT_PATH",
+            OUR_CERTIFICATE,
         ),
         (
             {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": ""},
-            "its certificate cannot be trusted (UnknownIssuer) -> check TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+            r"its certificate cannot be trusted \(UnknownIssuer\) -> check TEMPORAL_TLS_SERVER_CA_CERT_PATH",
         ),
         ({"TEMPORAL_TLS": "false"}, "it may want TLS"),
         ({"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere.pem"}, "/nowhere.pem"),
@@ -189,7 +195,7 @@ def test_refused(front: dict[str, str], monkeypatch: pytest.MonkeyPatch, changes
     for name, value in {**front, **changes}.items():
         folder = Path(front[name]).parent if value == "another" and name.endswith("_PATH") else None
         monkeypatch.setenv(name, str(folder / "another" / Path(front[name]).name) if folder else value)
-    assert words in _refused(front["TEMPORAL_ADDRESS"], monkeypatch)
+    assert re.search(words, _refused(front["TEMPORAL_ADDRESS"], monkeypatch))
 
 
 def test_nobody_behind_a_proxy(front: dict[str, str], unserved: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,6 +269,29 @@ def test_hung_up(
     with _answering(answer) as address:
         for _ in range(5):
             assert words in _refused(address, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("transport", "words"),
+    [
+        (
+            'hyper::Error(Io, Custom { kind: InvalidData, error: "received fatal alert: CertificateRequired" })',
+            "TLS: it refuses our certificate (CertificateRequired) -> check TEMPORAL_TLS_CLIENT_CERT_PATH",
+        ),
+        (
+            "ConnectError(Custom { kind: InvalidData, error: AlertReceived(UnknownCA) })",
+            "TLS: it refuses our certificate (UnknownCA) -> check TEMPORAL_TLS_CLIENT_CERT_PATH",
+        ),
+        (
+            "hyper::Error(Io, Kind(ConnectionReset))",
+            "it hangs up after the TLS handshake; it may want another certificate -> check TEMPORAL_TLS_CLIENT_CERT",
+        ),
+    ],
+)
+def test_what_the_transport_says_of_our_certificate(transport: str, words: str) -> None:
+    """An alert that arrives is told by its name, during the handshake and after it; one that was overtaken is not."""
+    options = {"target_host": "temporal.test:7233", "tls": True}
+    assert words in str(not_connected(options, f"Status {{ source: Some({transport}) }}"))
 
 
 @pytest.mark.parametrize("tls", [False, True])

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import select
+import socket
+import struct
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -14,6 +18,22 @@ import aiohttp
 from aiohttp import web
 
 Result = TypeVar("Result")
+_TURNS = 10
+"""Of the loop, after which a connection that was accepted is sure to be known."""
+_SO_ATTACH_FILTER = 26
+"""Linux's number, which Python does not know."""
+_NO_SYN = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of TCP's flags
+        (0x45, 0, 1, 2),  # if SYN is not among them, skip one
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # pass
+    )
+)
+"""A filter of packets (BPF) that takes all but the first one of a connection."""
+_LEAVE = 0.5
+"""Seconds for clients to let go of the connections that they keep."""
 
 
 class Loop:
@@ -57,13 +77,15 @@ class Server:
         """Requests under way, checks and sockets not among them."""
         self._loop = loop
         self._runner: web.AppRunner | None = None
+        self._site: tuple[socket.socket, web.SockSite] | None = None
+        self._leaves = False
 
     def start(self) -> None:
         """Listen."""
         self._loop.run(self.listen())
 
     def stop(self) -> None:
-        """Stop listening. What comes meanwhile may be reset: under load this is no graceful end."""
+        """Stop listening, answer what has come, close what is idle."""
         self._loop.run(self.leave())
 
     async def listen(self) -> None:
@@ -74,13 +96,30 @@ class Server:
         application.router.add_route("*", "/{rest:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.address, self.port, backlog=1024).start()
+        listening = socket.create_server((self.address, self.port), backlog=1024)
+        self._leaves, self._site = False, (listening, web.SockSite(self._runner, listening, backlog=1024))
+        await self._site[1].start()
 
     async def leave(self) -> None:
         """As `stop`, on the loop itself."""
-        if self._runner:
+        if self._runner and self._site:
+            listening, site = self._site
+            # Closing would reset the connections that the kernel has taken and nobody has accepted yet, of which there
+            # are some on a busy machine, and none is sure to be the last one while more may come; and one that is kept
+            # may get a request just as it is closed, unless the answer before said that it would be. Whoever leaves
+            # gracefully sees to both.
+            _let_nobody_in(listening)
+            await _turns()
+            while select.select([listening], [], [], 0)[0]:
+                await asyncio.sleep(0)
+            await site.stop()
+            # What has been accepted takes some turns of the loop until the runner knows of it.
+            await _turns()
+            self._leaves, until = True, time.monotonic() + _LEAVE
+            while self._runner.server and self._runner.server.connections and time.monotonic() < until:
+                await asyncio.sleep(0.01)
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._site = None
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(status=200 if self.well else 503)
@@ -93,7 +132,10 @@ class Server:
             await asyncio.sleep(float(request.query.get("slow", 0)))
         finally:
             self.busy -= 1
-        return web.Response(text=self.address, headers={"X-Length": str(len(body))})
+        response = web.Response(text=self.address, headers={"X-Length": str(len(body))})
+        if self._leaves:
+            response.force_close()
+        return response
 
     async def _echo(self, request: web.Request) -> web.WebSocketResponse:
         opened = web.WebSocketResponse()
@@ -101,6 +143,18 @@ class Server:
         async for message in opened:
             await opened.send_str(f"{self.address} {message.data}")
         return opened
+
+
+def _let_nobody_in(listening: socket.socket) -> None:
+    """Let connections that are being made come about, and no others be begun."""
+    program = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
+    told = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class Load:
@@ -121,8 +175,6 @@ class Load:
         self.waits: list[float] = []
         """Seconds that each answer took."""
         self.failures: list[str] = []
-        self.begun = 0
-        """Requests, answered or not."""
         self._clients, self._pause = clients, pause
         self._goes_on = True
 
@@ -144,7 +196,6 @@ class Load:
     async def _request(self, session: aiohttp.ClientSession, *, keep: bool) -> None:
         body = b"x" * 2000
         started = time.perf_counter()
-        self.begun += 1
         try:
             request = session.post(self.url, data=body) if keep else session.get(self.url)
             async with request as answer:
